@@ -1,0 +1,131 @@
+// swift-tools-version: 6.2
+// Apus: one binary that turns a pool of machines into one cluster. The targets are the rooms of
+// docs/architecture.md; arrows point down only, and nothing below APIServer knows HTTP.
+
+import PackageDescription
+
+/// Every target of ours is built with the same settings: Swift 6 mode, explicit import levels.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+/// Generated code keeps the language mode and nothing else.
+let generated: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+let collections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport: Target.Dependency = .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "apus",
+    products: [.executable(name: "apus", targets: ["apus"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "APIServer", "APIMachinery", "Controllers", "Scheduler", "NodeAgent", "ServiceNetwork", "ClusterDNS",
+                arguments, lifecycle, log,
+            ],
+            swiftSettings: settings),
+
+        // The Kubernetes window: HTTP, authentication, discovery, OpenAPI, streaming.
+        room("APIServer", [
+            "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
+            nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, yaml, crypto, x509, log, lifecycle,
+        ]),
+        // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
+        room("APIMachinery", [
+            "Store", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON", collections, deque, log, lifecycle,
+        ]),
+        room("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
+        room("Controllers", ["ClusterClient", "ObjectModel", "JSON", "Security", crypto, collections, log, lifecycle]),
+        room("NodeAgent", [
+            "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
+            nioCore, nioPosix, httpClient, collections, log, lifecycle, subprocess, systemPackage,
+        ]),
+        room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
+        room("ClusterDNS", ["ClusterClient", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
+        room("Ledger", ["ObjectModel", "JSON", collections]),
+        room("ContainerRuntime", [
+            "WireCRI", "Streaming", "ObjectModel", "JSON", grpcCore, grpcTransport, grpcProtobuf, protobuf, log, lifecycle, subprocess,
+            systemPackage, nioCore, nioPosix,
+        ]),
+        // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
+        room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
+        room("ClusterClient", ["ObjectModel", "JSON", deque, collections, log, lifecycle]),
+        room("Security", ["ObjectModel", "JSON", crypto, x509, asn1, jwt]),
+        room("Store", ["CSQLite", deque, collections, log]),
+        room("Schema", ["ObjectModel", "JSON", collections]),
+        room("ObjectModel", ["JSON", collections]),
+        room("JSON", [collections]),
+
+        .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    ]
+)
+
+// APUS_ONLY=Store,StoreTests builds just these targets and what they need: a short edit-test loop for one room.
+if let only = Context.environment["APUS_ONLY"] {
+    let byName = Dictionary(uniqueKeysWithValues: package.targets.map { ($0.name, $0) })
+    var wanted: Set<String> = []
+    func want(_ name: String) {
+        guard let target = byName[name], wanted.insert(name).inserted else { return }
+        for case .byNameItem(let dependency, _) in target.dependencies { want(dependency) }
+    }
+    for name in only.split(separator: ",") { want(String(name)) }
+    package.targets.removeAll { !wanted.contains($0.name) }
+    if !wanted.contains("apus") { package.products = [] }
+}

@@ -1,0 +1,119 @@
+public import ClusterClient
+public import JSON
+public import ObjectModel
+public import Schema
+public import Security
+import Synchronization
+
+/// The Kubernetes API without HTTP: every verb on every kind, with defaulting, admission, validation and storage. The
+/// HTTP server above turns requests into these calls and results into bytes; components inside the process reach the
+/// same calls through `LocalTransport`. `APIMachinery.Machinery` implements it.
+///
+/// Every failure is a `StatusError`. Authorization is the caller's; `context.user` is used by admission.
+public protocol APIBackend: Sendable {
+    var catalog: Catalog { get }
+
+    func get(_ resource: ResourceDefinition, _ key: ObjectKey, resourceVersion: String) async throws -> Object
+    func list(_ resource: ResourceDefinition, namespace: String?, options: ListOptions) async throws -> ObjectList
+    func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws -> WatchSubscription
+
+    /// - Parameter subresource: nil, or one that is created by POST (`binding`, `eviction`, `token`).
+    func create(
+        _ resource: ResourceDefinition, namespace: String, name: String, subresource: String?, body: JSON,
+        context: RequestContext
+    ) async throws -> WriteResult
+    func update(
+        _ resource: ResourceDefinition, _ key: ObjectKey, subresource: String?, body: JSON, context: RequestContext
+    ) async throws -> WriteResult
+    func patch(
+        _ resource: ResourceDefinition, _ key: ObjectKey, subresource: String?, type: PatchType, patch: JSON,
+        force: Bool, context: RequestContext
+    ) async throws -> WriteResult
+    func delete(_ resource: ResourceDefinition, _ key: ObjectKey, options: DeleteOptions, context: RequestContext)
+        async throws -> DeleteResult
+    func deleteCollection(
+        _ resource: ResourceDefinition, namespace: String?, list: ListOptions, options: DeleteOptions,
+        context: RequestContext
+    ) async throws -> ObjectList
+    /// Reads a subresource that is not the object: `scale`.
+    func getSubresource(_ resource: ResourceDefinition, _ key: ObjectKey, subresource: String) async throws -> JSON
+}
+
+/// Who asks, and how strictly.
+public final class RequestContext: Sendable {
+    public enum FieldValidation: String, Sendable {
+        case ignore = "Ignore"
+        case warn = "Warn"
+        case strict = "Strict"
+    }
+    public let user: UserInfo
+    public let fieldManager: String
+    public let fieldValidation: FieldValidation
+    public let isDryRun: Bool
+    /// Paths of members that stood twice in the body (see `JSON.parseDocument`).
+    public let duplicateFields: [String]
+    private let collected = Mutex<[String]>([])
+
+    public init(
+        user: UserInfo, fieldManager: String = "", fieldValidation: FieldValidation = .warn, isDryRun: Bool = false,
+        duplicateFields: [String] = []
+    ) {
+        self.user = user
+        self.fieldManager = fieldManager
+        self.fieldValidation = fieldValidation
+        self.isDryRun = isDryRun
+        self.duplicateFields = duplicateFields
+    }
+
+    /// Texts for `Warning:` headers.
+    public var warnings: [String] { collected.withLock { $0 } }
+    public func warn(_ text: String) { collected.withLock { $0.append(text) } }
+}
+
+/// What a write gave.
+public struct WriteResult: Sendable {
+    /// The stored object, or the answer of a subresource (`Status`, `Scale`, `TokenRequest`).
+    public var object: Object
+    /// True when the object is new: HTTP 201.
+    public var isCreated: Bool
+    public init(object: Object, isCreated: Bool) {
+        self.object = object
+        self.isCreated = isCreated
+    }
+}
+
+/// What a delete gave.
+public struct DeleteResult: Sendable {
+    /// The last state.
+    public var object: Object
+    /// False while finalizers or a grace period keep it.
+    public var isGone: Bool
+    public init(object: Object, isGone: Bool) {
+        self.object = object
+        self.isGone = isGone
+    }
+}
+
+/// Query of a watch.
+public struct WatchQuery: Sendable {
+    public var labelSelector = LabelSelector()
+    public var fieldSelector = FieldSelector()
+    /// Empty or `0`: synthetic ADDED for all that is there, then changes.
+    public var resourceVersion = ""
+    public var resourceVersionMatch = ""
+    public var allowBookmarks = false
+    /// Streaming list: ADDED for all, a bookmark with `k8s.io/initial-events-end`, then changes.
+    public var sendInitialEvents = false
+    public init() {}
+}
+
+/// A running watch: batches of events, bounded; a reader that is too slow gets a 410.
+public struct WatchSubscription: Sendable {
+    public var events: AsyncThrowingStream<[WatchEvent], any Error>
+    /// Ends it and frees what it holds.
+    public var cancel: @Sendable () -> Void
+    public init(events: AsyncThrowingStream<[WatchEvent], any Error>, cancel: @escaping @Sendable () -> Void) {
+        self.events = events
+        self.cancel = cancel
+    }
+}
