@@ -93,18 +93,18 @@ let package = Package(
         room("Controllers", ["ClusterClient", "ObjectModel", "JSON", "Security", crypto, collections, log, lifecycle]),
         room("NodeAgent", [
             "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
-            nioCore, nioPosix, httpClient, collections, log, lifecycle, subprocess, systemPackage,
+            nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
         ]),
         room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
         room("ClusterDNS", ["ClusterClient", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
         room("Ledger", ["ObjectModel", "JSON", collections]),
         room("ContainerRuntime", [
-            "WireCRI", "Streaming", "ObjectModel", "JSON", grpcCore, grpcTransport, grpcProtobuf, protobuf, log, lifecycle, subprocess,
-            systemPackage, nioCore, nioPosix,
+            "WireCRI", "CLinux", "Streaming", "ObjectModel", "JSON", crypto, grpcCore, grpcTransport, grpcProtobuf, protobuf,
+            log, lifecycle, subprocess, systemPackage, nioCore, nioPosix,
         ]),
         // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
         room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
-        room("ClusterClient", ["ObjectModel", "JSON", deque, collections, log, lifecycle]),
+        room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
         room("Security", ["ObjectModel", "JSON", crypto, x509, asn1, jwt]),
         room("Store", ["CSQLite", deque, collections, log]),
         room("Schema", ["ObjectModel", "JSON", collections]),
@@ -113,6 +113,7 @@ let package = Package(
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     ]
 )

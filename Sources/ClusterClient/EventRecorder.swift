@@ -38,6 +38,7 @@ public final class EventRecorder: Service {
     }
 
     private struct Item: Sendable, Hashable {
+        var component: String
         var reference: Reference
         var kind: Kind
         var reason: String
@@ -47,6 +48,19 @@ public final class EventRecorder: Service {
         var name: ObjectKey
         var count: Int
     }
+    /// Who talks about which object: so much of one source and object is written, the rest dropped.
+    private struct Source: Hashable {
+        var component: String
+        var uid: String
+        var name: ObjectKey
+    }
+    private struct Allowance {
+        var tokens: Double
+        var at: ContinuousClock.Instant
+    }
+    /// As in client-go: 25 events at once, then one in five minutes.
+    private static let burst = 25.0
+    private static let refillSeconds = 300.0
 
     private let client: ClusterClient
     private let host: String
@@ -54,6 +68,7 @@ public final class EventRecorder: Service {
     private let stream: AsyncStream<Item>
     private let continuation: AsyncStream<Item>.Continuation
     private let seen = Mutex<[Item: Seen]>([:])
+    private let allowances = Mutex<[Source: Allowance]>([:])
 
     /// - Parameter host: the node the component runs on; empty for cluster components.
     public init(client: ClusterClient, host: String = "", logger: Logger) {
@@ -64,10 +79,33 @@ public final class EventRecorder: Service {
     }
 
     /// Records an event; never waits, and forgets the oldest when a thousand wait already.
-    public func record(_ reference: Reference, _ kind: Kind, reason: String, message: String) {
+    /// - Parameter component: the event's source, for example `replicaset-controller`; nil: the client's component.
+    public func record(
+        _ reference: Reference, _ kind: Kind, reason: String, message: String, component: String? = nil
+    ) {
         var reference = reference
         reference.resourceVersion = 0
-        continuation.yield(Item(reference: reference, kind: kind, reason: reason, message: message))
+        continuation.yield(
+            Item(
+                component: component ?? client.component, reference: reference, kind: kind, reason: reason,
+                message: String(message.prefix(1024))))
+    }
+
+    /// Takes one token of the source's bucket.
+    private func isAllowed(_ item: Item) -> Bool {
+        let source = Source(component: item.component, uid: item.reference.uid, name: item.reference.key)
+        let now = ContinuousClock.now
+        return allowances.withLock { allowances in
+            if allowances.count > 4096 { allowances.removeAll() }
+            var allowance = allowances[source] ?? Allowance(tokens: Self.burst, at: now)
+            let elapsed = (now - allowance.at) / .seconds(1)
+            allowance.tokens = min(Self.burst, allowance.tokens + elapsed / Self.refillSeconds)
+            allowance.at = now
+            defer { allowances[source] = allowance }
+            guard allowance.tokens >= 1 else { return false }
+            allowance.tokens -= 1
+            return true
+        }
     }
 
     public func run() async throws {
@@ -83,6 +121,7 @@ public final class EventRecorder: Service {
     }
 
     private func write(_ item: Item) async throws {
+        guard isAllowed(item) else { return }
         let now = Timestamp.now
         let repeated: Seen? = seen.withLock { seen in
             if seen.count > 4096 { seen.removeAll() }
@@ -110,7 +149,7 @@ public final class EventRecorder: Service {
         ]
         if !item.reference.key.namespace.isEmpty { involved["namespace"] = .string(item.reference.key.namespace) }
         if !item.reference.fieldPath.isEmpty { involved["fieldPath"] = .string(item.reference.fieldPath) }
-        var source: JSON = ["component": .string(client.component)]
+        var source: JSON = ["component": .string(item.component)]
         if !host.isEmpty { source["host"] = .string(host) }
         try await client.create(
             .events,
@@ -120,7 +159,7 @@ public final class EventRecorder: Service {
                 "involvedObject": involved, "reason": .string(item.reason), "message": .string(item.message),
                 "type": .string(item.kind.rawValue), "source": source, "count": 1,
                 "firstTimestamp": .string(now.rfc3339), "lastTimestamp": .string(now.rfc3339),
-                "reportingComponent": .string(client.component), "reportingInstance": .string(host),
+                "reportingComponent": .string(item.component), "reportingInstance": .string(host),
             ])
         seen.withLock { $0[item] = Seen(name: ObjectKey(namespace: namespace, name: name), count: 1) }
     }

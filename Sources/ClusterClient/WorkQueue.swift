@@ -1,9 +1,25 @@
 import DequeModule
+import HeapModule
 import Synchronization
 
 /// A queue of keys to reconcile: a key is in it at most once, is never handled by two workers at a time, and comes back
 /// after a growing delay when its handling fails (5 ms doubling to 1000 s, as in client-go).
+///
+/// Delayed keys wait in one heap behind one timer, however many there are: a node outage delays a hundred thousand pods.
 public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
+    /// A key that becomes due. Entries whose time differs from `State.delayed` were overtaken and are skipped.
+    private struct Delayed: Comparable {
+        var due: ContinuousClock.Instant
+        var order: UInt64
+        var key: Key
+
+        static func < (left: Delayed, right: Delayed) -> Bool {
+            (left.due, left.order) < (right.due, right.order)
+        }
+        static func == (left: Delayed, right: Delayed) -> Bool {
+            left.due == right.due && left.order == right.order
+        }
+    }
     private struct State {
         var queue: Deque<Key> = []
         var dirty: Set<Key> = []
@@ -11,13 +27,21 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         var failures: [Key: Int] = [:]
         var waiters: [UInt64: CheckedContinuation<Key?, Never>] = [:]
         var nextWaiter: UInt64 = 0
+        var heap: Heap<Delayed> = []
+        var delayed: [Key: ContinuousClock.Instant] = [:]
+        var order: UInt64 = 0
+        var timer: (due: ContinuousClock.Instant, task: Task<Void, Never>)?
         var isClosed = false
     }
     private let state = Mutex(State())
 
     public init() {}
 
-    /// Keys waiting (not those being handled).
+    deinit {
+        state.withLock { $0.timer?.task.cancel() }
+    }
+
+    /// Keys waiting (not those being handled, nor the delayed ones).
     public var count: Int { state.withLock { $0.queue.count } }
 
     /// Adds a key unless it waits already; one that is being handled now is handled again afterwards.
@@ -36,12 +60,19 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         waiter?.resume(returning: handed)
     }
 
-    /// Adds a key later.
+    /// Adds a key later; when it waits for an earlier time already, that time stays.
     public func add(_ key: Key, after delay: Duration) {
-        Task { [weak self] in
-            try? await Task.sleep(for: delay)
-            self?.add(key)
+        guard delay > .zero else { return add(key) }
+        let due = ContinuousClock.now + delay
+        let replaced: Task<Void, Never>? = state.withLock { state in
+            guard !state.isClosed else { return nil }
+            if let known = state.delayed[key], known <= due { return nil }
+            state.delayed[key] = due
+            state.order += 1
+            state.heap.insert(Delayed(due: due, order: state.order, key: key))
+            return arm(&state)
         }
+        replaced?.cancel()
     }
 
     /// Adds a key after the delay its failures have earned.
@@ -50,7 +81,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
             state.failures[key, default: 0] += 1
             return state.failures[key, default: 1]
         }
-        add(key, after: .milliseconds(min(5 << min(failures - 1, 17), 1_000_000)))
+        add(key, after: .milliseconds(min(5 << min(failures - 1, 18), 1_000_000)))
     }
 
     /// Ends the growth of the key's delay.
@@ -93,13 +124,19 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         if again { add(key) }
     }
 
-    /// Ends all waiting.
+    /// Ends all waiting; keys added later are dropped.
     public func close() {
-        let waiters = state.withLock { state in
+        let (waiters, timer) = state.withLock { state in
             state.isClosed = true
-            defer { state.waiters = [:] }
-            return Array(state.waiters.values)
+            defer {
+                state.waiters = [:]
+                state.heap = []
+                state.delayed = [:]
+                state.timer = nil
+            }
+            return (Array(state.waiters.values), state.timer?.task)
         }
+        timer?.cancel()
         for waiter in waiters { waiter.resume(returning: nil) }
     }
 
@@ -120,5 +157,44 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
                 }
             }
         }
+    }
+
+    // MARK: The timer
+
+    /// Makes the timer wake for the earliest delayed key; returns a timer that is no longer wanted.
+    private func arm(_ state: inout State) -> Task<Void, Never>? {
+        guard let next = state.heap.min else { return nil }
+        if let timer = state.timer, timer.due <= next.due { return nil }
+        let replaced = state.timer?.task
+        let due = next.due
+        state.timer = (
+            due,
+            Task { [weak self] in
+                do {
+                    try await Task.sleep(until: due, clock: .continuous)
+                } catch {
+                    return
+                }
+                self?.fire(due)
+            }
+        )
+        return replaced
+    }
+
+    private func fire(_ due: ContinuousClock.Instant) {
+        let now = ContinuousClock.now
+        let keys: [Key] = state.withLock { state in
+            if state.timer?.due == due { state.timer = nil }
+            var keys: [Key] = []
+            while let first = state.heap.min, first.due <= now {
+                state.heap.removeMin()
+                guard state.delayed[first.key] == first.due else { continue }
+                state.delayed.removeValue(forKey: first.key)
+                keys.append(first.key)
+            }
+            _ = arm(&state)
+            return keys
+        }
+        for key in keys { add(key) }
     }
 }
