@@ -131,12 +131,20 @@ extension JSON {
         _modify {
             var members: JSONObject
             if case .object(let existing) = self { members = existing } else { members = [:] }
-            self = .null  // Gives up our reference, so that the member is changed in place.
-            var value = members[key] ?? .null
-            if members[key] != nil { members[key] = .null }
-            yield &value
-            members[key] = value
-            self = .object(members)
+            // Gives up our reference, so that the member is changed in place. The defers put the object back even
+            // when the caller's access ends with an error.
+            self = .null
+            if let index = members.index(forKey: key) {
+                defer { self = .object(members) }
+                yield &members.values[index]
+            } else {
+                var value = JSON.null
+                defer {
+                    members[key] = value
+                    self = .object(members)
+                }
+                yield &value
+            }
         }
     }
 
@@ -150,8 +158,8 @@ extension JSON {
                 preconditionFailure("index \(index) is not in the array")
             }
             self = .null
+            defer { self = .array(elements) }
             yield &elements[index]
-            self = .array(elements)
         }
     }
 

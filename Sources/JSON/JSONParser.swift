@@ -30,27 +30,32 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         self.offset = offset
     }
 
+    /// The problem and its position.
     public var description: String { "\(problem) at byte \(offset)" }
 }
 
 extension JSON {
-    /// Parses one JSON document (RFC 8259, UTF-8).
+    /// Parses one JSON document (RFC 8259, UTF-8; invalid UTF-8 inside strings becomes U+FFFD).
     /// - Throws: `JSONError` naming the problem and its byte offset.
     public static func parse(_ bytes: some Sequence<UInt8>, options: JSONReadOptions = JSONReadOptions())
         throws(JSONError) -> JSON
     {
-        try parseDocument(Array(bytes), options: options).value
+        if let result = bytes.withContiguousStorageIfAvailable({ JSONReader.read($0, options: options) }) {
+            return try result.get().value
+        }
+        return try parseDocument(Array(bytes), options: options).value
     }
 
     /// Parses text; see `parse(_:options:)`.
     public static func parse(_ text: String) throws(JSONError) -> JSON {
-        try parse(Array(text.utf8))
+        var text = text
+        return try text.withUTF8 { JSONReader.read($0, options: JSONReadOptions()) }.get().value
     }
 
     /// Parses one JSON document and reports repeated members.
     public static func parseDocument(_ bytes: [UInt8], options: JSONReadOptions = JSONReadOptions())
         throws(JSONError) -> JSONDocument
     {
-        fatalError("being written")
+        try bytes.withUnsafeBufferPointer { JSONReader.read($0, options: options) }.get()
     }
 }
