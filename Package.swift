@@ -76,7 +76,9 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "APIServer", "APIMachinery", "Controllers", "Scheduler", "NodeAgent", "ServiceNetwork", "ClusterDNS",
-                arguments, lifecycle, log,
+                "ContainerRuntime", "Streaming", "Security", "Store", "Schema", "ClusterClient", "ObjectModel", "JSON",
+                "HTTPAccess", "LoadGenerator",
+                arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
 
@@ -110,6 +112,18 @@ let package = Package(
         room("Schema", ["ObjectModel", "JSON", collections]),
         room("ObjectModel", ["JSON", collections]),
         room("JSON", [collections]),
+
+        tests("Store", ["StoreTorture", log]),
+        // The program that the store's kill test kills.
+        .executableTarget(
+            name: "StoreTorture", dependencies: ["Store", log], path: "Tests/StoreTorture", swiftSettings: settings),
+        tests("JSON"),
+        tests("ObjectModel", ["JSON"]),
+
+        // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
+        room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
+        // Load against any Kubernetes API server: how we compare.
+        room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),

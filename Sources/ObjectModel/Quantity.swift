@@ -143,7 +143,7 @@ extension Quantity {
             isNegative = first == UInt8(ascii: "-")
             position = 1
         }
-        // The digits as one whole number times ten to the power of `scale`. Digits beyond 30 cannot change the
+        // The digits as one whole number times ten to the power of `scale`. Digits beyond 38 cannot change the
         // result except by rounding, which `isInexact` remembers.
         var mantissa: UInt128 = 0
         var scale = 0
@@ -157,7 +157,7 @@ extension Quantity {
                 seenPoint = true
             } else if case let digit = byte &- 48, digit < 10 {
                 digits += 1
-                if significant < 30 {
+                if significant < 38 {
                     mantissa = mantissa * 10 + UInt128(digit)
                     if mantissa > 0 { significant += 1 }
                     if seenPoint { scale -= 1 }
@@ -173,7 +173,7 @@ extension Quantity {
         guard digits > 0, let suffix = Suffix(UnsafeBufferPointer(rebasing: bytes[position...])) else { return nil }
         scale = min(max(scale + suffix.exponent + 9, -100), 100)
         var factor = UInt128(1)
-        // Binary factors first: they are exact, and 2^60 times 30 digits may need saturation.
+        // Binary factors first: they are exact, and 2^60 times 38 digits may need saturation.
         factor <<= UInt128(suffix.shift)
         var (nanos, overflow) = mantissa.multipliedReportingOverflow(by: factor)
         if overflow {
