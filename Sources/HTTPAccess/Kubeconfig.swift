@@ -1,0 +1,91 @@
+import JSON
+import Yams
+
+/// How to reach an API server and as whom: the current context of a kubeconfig file.
+public struct ClusterAccess: Sendable {
+    public var host: String
+    public var port: Int
+    /// PEM; empty when the server is not verified.
+    public var authorityPEM: [UInt8]
+    /// PEM; empty without a client certificate.
+    public var certificatePEM: [UInt8]
+    public var keyPEM: [UInt8]
+    /// Bearer token; nil without one.
+    public var token: String?
+
+    /// Why a kubeconfig cannot be used.
+    public struct Problem: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    /// Reads the text of a kubeconfig file.
+    /// - Parameter readFile: reads files that it names (`certificate-authority`, `client-key`, …).
+    public init(kubeconfig text: String, readFile: (String) throws -> [UInt8]) throws {
+        guard let root = try Yams.load(yaml: text) as? [String: Any] else {
+            throw Problem(description: "the kubeconfig is not a YAML map")
+        }
+        let current = root["current-context"] as? String ?? ""
+        func named(_ list: String, _ name: String, _ member: String) throws -> [String: Any] {
+            let entries = root[list] as? [[String: Any]] ?? []
+            guard let entry = entries.first(where: { $0["name"] as? String == name })?[member] as? [String: Any] else {
+                throw Problem(description: "the kubeconfig has no \(member) named \"\(name)\"")
+            }
+            return entry
+        }
+        func material(_ entry: [String: Any], _ name: String) throws -> [UInt8] {
+            if let text = entry["\(name)-data"] as? String {
+                guard let bytes = Self.base64(text) else {
+                    throw Problem(description: "\(name)-data in the kubeconfig is not base64")
+                }
+                return bytes
+            }
+            if let path = entry[name] as? String { return try readFile(path) }
+            return []
+        }
+        let context = try named("contexts", current, "context")
+        let cluster = try named("clusters", context["cluster"] as? String ?? "", "cluster")
+        let user = try named("users", context["user"] as? String ?? "", "user")
+        let server = cluster["server"] as? String ?? ""
+        guard server.hasPrefix("https://") else {
+            throw Problem(description: "the server in the kubeconfig is \"\(server)\"; an https:// address is needed")
+        }
+        let authority = server.dropFirst("https://".count).prefix { $0 != "/" }
+        if let colon = authority.lastIndex(of: ":"), let port = Int(authority[authority.index(after: colon)...]) {
+            host = String(authority[..<colon].filter { $0 != "[" && $0 != "]" })
+            self.port = port
+        } else {
+            host = String(authority.filter { $0 != "[" && $0 != "]" })
+            port = 443
+        }
+        authorityPEM = try material(cluster, "certificate-authority")
+        certificatePEM = try material(user, "client-certificate")
+        keyPEM = try material(user, "client-key")
+        token = user["token"] as? String
+    }
+
+    /// Decodes standard base64; nil when the text is not.
+    static func base64(_ text: String) -> [UInt8]? {
+        var result: [UInt8] = []
+        var buffer: UInt32 = 0
+        var bits = 0
+        for byte in text.utf8 {
+            let value: UInt32
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(byte - 65)
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(byte - 97 + 26)
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(byte - 48 + 52)
+            case UInt8(ascii: "+"): value = 62
+            case UInt8(ascii: "/"): value = 63
+            case UInt8(ascii: "="), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "): continue
+            default: return nil
+            }
+            buffer = buffer << 6 | value
+            bits += 6
+            if bits >= 8 {
+                bits -= 8
+                result.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
+            }
+        }
+        return result
+    }
+}
