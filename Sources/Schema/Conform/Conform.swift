@@ -1,0 +1,94 @@
+public import JSON
+public import ObjectModel
+
+extension Catalog {
+    /// What `conform` found besides the object.
+    public struct Findings: Sendable {
+        /// Paths such as `spec.template.spec.containers[0].foo` of members the type does not have; they were dropped.
+        public var unknownFields: [String] = []
+        public init() {}
+    }
+
+    /// Checks the JSON types of every field against the kind's type, drops unknown members (reported) and nulls,
+    /// normalises quantities and times.
+    ///
+    /// A document that is in order is only read: nothing is copied for it.
+    /// - Throws: `StatusError` 400 in the API server's wording for a wrong type.
+    public func conform(_ object: inout JSON, to kind: GroupVersionKind) throws -> Findings {
+        guard let place = schema.place(of: kind) else {
+            throw StatusError.badRequest(
+                "no kind \"\(kind.kind)\" is registered for version \"\(kind.apiVersion)\" in the scheme of this server")
+        }
+        if schema.isInOrder(object, .object(place)) { return Findings() }
+        var pass = ConformingPass(schema: schema)
+        do {
+            object = try pass.converted(object, .object(place))
+        } catch {
+            throw StatusError.badRequest(
+                "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): \(error.description)")
+        }
+        var findings = Findings()
+        findings.unknownFields = pass.unknownFields
+        return findings
+    }
+}
+
+extension Schema {
+    /// Whether a value needs no change to conform to its type. Allocates nothing.
+    func isInOrder(_ json: JSON, _ value: SchemaValue) -> Bool {
+        switch value {
+        case .object(let place):
+            guard case .object(let members) = json else { return false }
+            let type = types[place]
+            for (key, member) in members {
+                guard let field = type.field(key), isInOrder(member, field.value) else { return false }
+            }
+            return true
+        case .list(let element):
+            guard case .array(let elements) = json else { return false }
+            for item in elements where !isInOrder(item, element) { return false }
+            return true
+        case .map(let element):
+            guard case .object(let members) = json else { return false }
+            for (_, member) in members where !isInOrder(member, element) { return false }
+            return true
+        case .string:
+            if case .string = json { return true }
+            return false
+        case .bool:
+            if case .bool = json { return true }
+            return false
+        case .int32:
+            if case .integer(let number) = json { return Int32(exactly: number) != nil }
+            return false
+        case .int64:
+            if case .integer = json { return true }
+            return false
+        case .double:
+            switch json {
+            case .integer, .number: return true
+            default: return false
+            }
+        case .bytes:
+            if case .string(let text) = json { return Base64Text.isCanonical(text) }
+            return false
+        case .quantity:
+            if case .string(let text) = json { return QuantityText.isCanonical(text) }
+            return false
+        case .time:
+            if case .string(let text) = json { return TimeText.isCanonical(text, fractionDigits: 0) }
+            return false
+        case .microTime:
+            if case .string(let text) = json { return TimeText.isCanonical(text, fractionDigits: 6) }
+            return false
+        case .intOrString:
+            switch json {
+            case .string: return true
+            case .integer(let number): return Int32(exactly: number) != nil
+            default: return false
+            }
+        case .raw, .fields, .json, .any: return !json.isNull
+        case .schemaOrArray, .schemaOrBool, .schemaOrStrings: return false
+        }
+    }
+}
