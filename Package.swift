@@ -117,6 +117,8 @@ let package = Package(
         // The program that the store's kill test kills.
         .executableTarget(
             name: "StoreTorture", dependencies: ["Store", log], path: "Tests/StoreTorture", swiftSettings: settings),
+        tests("ServiceNetwork", ["ObjectModel", "JSON"]),
+        tests("ClusterDNS", ["ObjectModel", "JSON"]),
         tests("JSON"),
         tests("ObjectModel", ["JSON"]),
 

@@ -364,6 +364,8 @@ public struct ImageStatus: Sendable, Hashable {
     /// Numeric user of the image config, if numeric.
     public var userID: Int64?
     public var username: String
+    /// The node itself needs it (the pause image): never to be removed to free space.
+    public var isPinned = false
     public init(
         id: String, tags: [String], digests: [String], sizeBytes: UInt64, userID: Int64?, username: String
     ) {

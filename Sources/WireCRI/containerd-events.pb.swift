@@ -70,14 +70,16 @@ public nonisolated struct Containerd_Services_Events_V1_Envelope: Sendable {
   fileprivate var _event: SwiftProtobuf.Google_Protobuf_Any? = nil
 }
 
-/// The leading fields that every event about a task or container shares (`/tasks/start`, `/tasks/exit`, …): the
-/// first is the container's id.
+/// The leading fields of every event about a task (`/tasks/start`, `/tasks/exit`, ...): the container, and for exits the
+/// process, which has the container's id when it is the container's main one.
 public nonisolated struct Containerd_Services_Events_V1_ContainerEvent: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   public var containerID: String = String()
+
+  public var processID: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -169,7 +171,7 @@ nonisolated extension Containerd_Services_Events_V1_Envelope: SwiftProtobuf.Mess
 
 nonisolated extension Containerd_Services_Events_V1_ContainerEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ContainerEvent"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}container_id\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}container_id\0\u{3}process_id\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -178,6 +180,7 @@ nonisolated extension Containerd_Services_Events_V1_ContainerEvent: SwiftProtobu
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.containerID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.processID) }()
       default: break
       }
     }
@@ -187,11 +190,15 @@ nonisolated extension Containerd_Services_Events_V1_ContainerEvent: SwiftProtobu
     if !self.containerID.isEmpty {
       try visitor.visitSingularStringField(value: self.containerID, fieldNumber: 1)
     }
+    if !self.processID.isEmpty {
+      try visitor.visitSingularStringField(value: self.processID, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Containerd_Services_Events_V1_ContainerEvent, rhs: Containerd_Services_Events_V1_ContainerEvent) -> Bool {
     if lhs.containerID != rhs.containerID {return false}
+    if lhs.processID != rhs.processID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
