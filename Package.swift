@@ -23,6 +23,7 @@ let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
@@ -32,6 +33,7 @@ let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "
 let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "_CryptoExtras", package: "swift-crypto")
 let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -86,6 +88,7 @@ let package = Package(
         room("APIServer", [
             "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
             nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, yaml, crypto, x509, log, lifecycle,
+            "CZlib",
         ]),
         // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
         room("APIMachinery", [
@@ -107,7 +110,7 @@ let package = Package(
         // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
         room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
         room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
-        room("Security", ["ObjectModel", "JSON", crypto, x509, asn1, jwt]),
+        room("Security", ["ObjectModel", "JSON", crypto, cryptoExtras, x509, asn1, jwt]),
         room("Store", ["CSQLite", deque, collections, log]),
         room("Schema", ["ObjectModel", "JSON", collections]),
         room("ObjectModel", ["JSON", collections]),
@@ -121,11 +124,15 @@ let package = Package(
         tests("ClusterDNS", ["ObjectModel", "JSON"]),
         tests("JSON"),
         tests("ObjectModel", ["JSON"]),
+        tests("Ledger", ["ObjectModel"]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
         room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
         // Load against any Kubernetes API server: how we compare.
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
+
+        tests("ContainerRuntime", ["Streaming", "JSON", log]),
+        tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioEmbedded, nioWebSocket, log]),
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
