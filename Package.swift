@@ -124,6 +124,7 @@ let package = Package(
         tests("ClusterDNS", ["ObjectModel", "JSON"]),
         tests("JSON"),
         tests("ObjectModel", ["JSON"]),
+        tests("Schema", ["ObjectModel", "JSON"]),
         tests("Ledger", ["ObjectModel"]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
