@@ -59,7 +59,7 @@ struct KernelTests {
             steps.append(change.text)
         }
         // One shell in one new network namespace: each step is a transaction of its own.
-        let shell = steps.map { "nft -f - <<'END'\n\($0)END\n" }.joined(separator: "&& ")
+        let shell = steps.map { "nft -f - <<'END'\n\($0)END\n" }.joined()
         let listing = try await HostCommand.run(
             "unshare", ["--net", "sh", "-ec", shell + "\nnft list table ip apus_test"])
         #expect(listing.contains("tcp . 8088 : goto ext_"))

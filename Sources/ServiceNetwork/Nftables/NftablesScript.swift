@@ -20,12 +20,13 @@ struct NftablesScript: Sendable {
         add("set", "closed_node_ports", "{ type inet_proto . inet_service; }")
         add("set", "closed_addresses", "{ type ipv4_addr . inet_proto . inet_service; }")
         for chain in ["translate", "mark_outside", "refuse"] { add("chain", chain, "") }
-        hook("prerouting", type: "nat", priority: "dstnat")
-        hook("output", type: "nat", priority: "dstnat")
-        hook("postrouting", type: "nat", priority: "srcnat")
-        hook("filter_input", type: "filter", hook: "input", priority: "filter")
-        hook("filter_forward", type: "filter", hook: "forward", priority: "filter")
-        hook("filter_output", type: "filter", hook: "output", priority: "filter")
+        // Priorities as numbers (dstnat, srcnat, filter): older nft knows the names only in some hooks.
+        hook("prerouting", type: "nat", priority: -100)
+        hook("output", type: "nat", priority: -100)
+        hook("postrouting", type: "nat", priority: 100)
+        hook("filter_input", type: "filter", hook: "input", priority: 0)
+        hook("filter_forward", type: "filter", hook: "forward", priority: 0)
+        hook("filter_output", type: "filter", hook: "output", priority: 0)
 
         rule("translate", "ip daddr . meta l4proto . th dport vmap @services")
         rule("translate", "fib daddr type local meta l4proto . th dport vmap @node_ports")
@@ -96,7 +97,7 @@ struct NftablesScript: Sendable {
         lines.append("add \(type) ip \(table) \(name) \(body)")
     }
 
-    private mutating func hook(_ name: String, type: String, hook: String? = nil, priority: String) {
+    private mutating func hook(_ name: String, type: String, hook: String? = nil, priority: Int) {
         add("chain", name, "{ type \(type) hook \(hook ?? name) priority \(priority); policy accept; }")
     }
 
