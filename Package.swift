@@ -95,7 +95,7 @@ let package = Package(
             "Store", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON", collections, deque, log, lifecycle,
         ]),
         room("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
-        room("Controllers", ["ClusterClient", "ObjectModel", "JSON", "Security", crypto, collections, log, lifecycle]),
+        room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
         room("NodeAgent", [
             "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
             nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
