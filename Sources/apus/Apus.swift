@@ -1,4 +1,15 @@
+import ArgumentParser
+
+/// The `apus` command. Subcommands parse the command line, compose services and run them; the work is in the modules.
 @main
-struct Apus {
-    static func main() {}
+struct Apus: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus",
+        abstract: "One binary that turns a pool of machines into one cluster.",
+        discussion: """
+            Start a cluster with `apus up`, then use kubectl with the kubeconfig it prints. Every option can also be \
+            given as an environment variable (--data-dir is APUS_DATA_DIR) or in a file (--config apus.yaml).
+            """,
+        version: ApusVersion.text,
+        subcommands: [Up.self, Down.self, Status.self, Image.self, Bench.self, Version.self])
 }

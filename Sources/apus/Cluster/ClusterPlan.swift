@@ -1,0 +1,58 @@
+import ObjectModel
+
+/// Everything `apus up` decided from flags, environment, file and what the data directory records.
+struct ClusterPlan {
+    var data: DataDirectory
+    var identity: DataDirectory.Identity
+    /// Where the administrator's kubeconfig is written besides the data directory; nil: only there.
+    var kubeconfig: String?
+    /// Address the API server listens on.
+    var bindAddress: String
+
+    /// URL of the API server for clients on this machine.
+    var server: String { "https://127.0.0.1:\(identity.port)" }
+
+    /// Merges the options into what is recorded, and records the result.
+    /// - Throws: `UserError` for values that make no sense or that cannot change once a cluster exists.
+    static func make(_ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?)
+        throws -> ClusterPlan
+    {
+        func range(_ name: String, _ flag: String?, _ known: String?, _ standard: String) throws -> String {
+            guard let text = lookup.string(name, flag: flag) else { return known ?? standard }
+            guard let range = CIDR(text), range.family == .ipv4, range.prefixLength <= 28 else {
+                throw UserError("--\(name) is \"\(text)\": give an IPv4 range such as \(standard)")
+            }
+            let canonical = range.masked.description
+            if let known, known != canonical {
+                throw UserError(
+                    "--\(name) is \(canonical), but this cluster was made with \(known), which cannot change: leave the "
+                        + "option out, or make a new cluster in another --data-dir")
+            }
+            return canonical
+        }
+        let podCIDR = try range("pod-cidr", options.podCidr, recorded?.podCIDR, "10.244.0.0/16")
+        let serviceCIDR = try range("service-cidr", options.serviceCidr, recorded?.serviceCIDR, "10.96.0.0/12")
+        if let pods = CIDR(podCIDR), let services = CIDR(serviceCIDR), pods.overlaps(services) {
+            throw UserError("--pod-cidr \(podCIDR) and --service-cidr \(serviceCIDR) overlap: choose other ranges")
+        }
+        let nodeName = lookup.string("node-name", flag: options.nodeName) ?? recorded?.nodeName ?? Preflight.hostName()
+        if let problem = Names.dns1123SubdomainProblems(nodeName).first {
+            throw UserError("--node-name is \"\(nodeName)\": \(problem)")
+        }
+        let nodeIP = lookup.string("node-ip", flag: options.nodeIp) ?? Preflight.primaryAddress()
+        guard IPAddress(nodeIP) != nil else { throw UserError("--node-ip is \"\(nodeIP)\": give an IP address") }
+        let bindAddress = lookup.string("bind-address", flag: options.bindAddress) ?? "0.0.0.0"
+        guard IPAddress(bindAddress) != nil else {
+            throw UserError("--bind-address is \"\(bindAddress)\": give an IP address")
+        }
+        let port = try lookup.int("port", flag: options.port, in: 1...65535) ?? recorded?.port ?? 6443
+        let dnsPort = try lookup.int("dns-port", flag: options.dnsPort, in: 1...65535) ?? recorded?.dnsPort ?? 10053
+        var identity = DataDirectory.Identity(
+            clusterID: recorded?.clusterID ?? DataDirectory.Identity.newClusterID(), podCIDR: podCIDR,
+            serviceCIDR: serviceCIDR, nodeName: nodeName, nodeIP: nodeIP, port: port, dnsPort: dnsPort)
+        identity.externalContainerd = lookup.string("containerd", flag: options.containerd) ?? recorded?.externalContainerd
+        return ClusterPlan(
+            data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
+            bindAddress: bindAddress)
+    }
+}

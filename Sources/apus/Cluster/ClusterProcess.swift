@@ -1,0 +1,148 @@
+import APIMachinery
+import APIServer
+import ClusterClient
+import ClusterDNS
+import ContainerRuntime
+import Controllers
+import JSON
+import Logging
+import NodeAgent
+import ObjectModel
+import Scheduler
+import Security
+import ServiceLifecycle
+import ServiceNetwork
+import Store
+
+/// The whole cluster in one process: makes every component, joins them, and names what runs.
+///
+/// Components reach the cluster through `ClusterClient` only; here its transport is a function call.
+struct ClusterProcess {
+    let plan: ClusterPlan
+    let store: SQLiteStore
+    let machinery: Machinery
+    let services: [any Service]
+    let readiness: Readiness
+    let server: APIServer
+
+    /// Opens the store and starts the API machinery; everything else starts when the services run.
+    static func start(_ plan: ClusterPlan, logger: Logger) async throws -> ClusterProcess {
+        let identity = plan.identity
+        let pki = try ClusterPKI.loadOrCreate(directory: plan.data.sub("pki"))
+        try writeKubeconfigs(plan, pki)
+
+        let storeFolder = plan.data.sub("store")
+        try plan.data.makeDirectory(storeFolder)
+        let store = try await SQLiteStore.open(path: "\(storeFolder)/cluster.db", logger: logger)
+        let issuerURL = "https://kubernetes.default.svc.cluster.local"
+        let issuer = TokenIssuer(key: pki.tokenKey, issuer: issuerURL, audiences: [issuerURL])
+
+        var configuration = Machinery.Configuration()
+        configuration.serviceCIDR = identity.serviceCIDR
+        configuration.apiEndpoint = .init(address: identity.nodeIP, port: identity.port)
+        configuration.dnsEndpoint = .init(address: identity.gatewayAddress, port: identity.dnsPort)
+        configuration.clientCA = pki.authority.certificatePEM
+        configuration.tokenIssuer = ClusterTokenIssuer(issuer: issuer)
+        configuration.bootstrapRBAC = DefaultRoles.all
+        let machinery = try Machinery(store: store, configuration: configuration, logger: logger)
+        try await machinery.start()
+
+        func client(_ component: String) -> ClusterClient {
+            ClusterClient(transport: LocalTransport(machinery: machinery, user: .system), component: component)
+        }
+        let containerd = ContainerdSupervisor(identity.containerdSettings(plan.data), logger: logger)
+        let runtime = try CRIRuntime(socketPath: containerd.settings.socketPath, logger: logger)
+        let node = NodeAgent(
+            configuration: NodeAgent.Configuration(
+                nodeName: identity.nodeName, nodeIP: identity.nodeIP, podCIDR: identity.nodePodCIDR,
+                dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10)),
+            client: client("kubelet"), runtime: runtime, logger: logger)
+        let proxy = ServiceProxy(
+            configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
+        let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""
+        let dns = DNSServer(
+            configuration: DNSConfiguration(
+                address: identity.gatewayAddress, port: identity.dnsPort, domain: "cluster.local",
+                hostResolvers: resolvers),
+            client: client("cluster-dns"), logger: logger)
+        let controllers = ControllerManager(
+            client: client("kube-controller-manager"),
+            configuration: ControllerConfiguration(
+                caCertificatePEM: pki.authority.certificatePEM, podCIDR: identity.podCIDR), logger: logger)
+        let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
+        let authorizer = ClusterAuthorizer(client: client("rbac-authorizer"), logger: logger)
+
+        let readiness = Readiness(
+            client: client("apus"), nodeName: identity.nodeName, proxy: proxy, dns: dns, containerd: containerd)
+        let server = APIServer(
+            configuration: try serverConfiguration(plan, pki, issuerURL, readiness), backend: machinery,
+            authenticator: ClusterAuthenticator(
+                verifier: TokenVerifier(
+                    keys: [pki.tokenKey.publicKey], issuers: [issuerURL], audiences: [issuerURL]),
+                transport: LocalTransport(machinery: machinery, user: .system)),
+            authorizer: authorizer, nodes: FixedNodes([identity.nodeName: node]), logger: logger)
+
+        // Stopped from the last to the first: the node and the network before the API they speak to.
+        return ClusterProcess(
+            plan: plan, store: store, machinery: machinery,
+            services: [
+                machinery, authorizer, server, containerd, runtime, controllers, scheduler, proxy, NetworkFirst(node, proxy),
+                NetworkFirst(dns, proxy),
+            ],
+            readiness: readiness, server: server)
+    }
+
+    private static func writeKubeconfigs(_ plan: ClusterPlan, _ pki: ClusterPKI) throws {
+        let admin = try pki.adminCertificate()
+        let text = Kubeconfig.admin(
+            server: plan.server, ca: pki.authority.certificatePEM, certificate: admin.certificatePEM,
+            key: admin.privateKeyPEM)
+        for path in [plan.data.sub("pki/admin.kubeconfig"), plan.kubeconfig].compactMap({ $0 }) {
+            try ClusterPKI.writePrivateFile(path, text)
+        }
+    }
+
+    private static func serverConfiguration(
+        _ plan: ClusterPlan, _ pki: ClusterPKI, _ issuerURL: String, _ readiness: Readiness
+    ) throws -> APIServerConfiguration {
+        let identity = plan.identity
+        let addresses = [identity.nodeIP, identity.serviceAddress(1), identity.gatewayAddress, plan.bindAddress]
+        let certificate = try pki.serverCertificate(
+            names: [identity.nodeName],
+            addresses: addresses.compactMap { IPAddress($0) }.filter { !$0.isUnspecified })
+        var configuration = APIServerConfiguration(
+            bindAddress: plan.bindAddress, port: identity.port, certificateChainPEM: certificate.certificatePEM,
+            privateKeyPEM: certificate.privateKeyPEM, clientAuthorityPEM: pki.authority.certificatePEM)
+        configuration.advertiseAddress = "\(identity.nodeIP):\(identity.port)"
+        configuration.gitVersion = ApusVersion.kubernetes
+        configuration.healthChecks = readiness.checks
+        let keySet = pki.tokenKey.publicKey.jwk
+        configuration.keySet = { JSON.object(["keys": .array([keySet])]).encoded() }
+        let discovery: JSON = [
+            "issuer": .string(issuerURL), "jwks_uri": .string("https://\(configuration.advertiseAddress)/openid/v1/jwks"),
+            "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        ]
+        configuration.openIDConfiguration = { discovery.encoded() }
+        return configuration
+    }
+}
+
+/// Starts a service once the service network is programmed: pods find their services, and DNS its address.
+struct NetworkFirst: Service {
+    private let service: any Service
+    private let proxy: ServiceProxy
+
+    init(_ service: any Service, _ proxy: ServiceProxy) {
+        self.service = service
+        self.proxy = proxy
+    }
+
+    func run() async throws {
+        while !proxy.isProgrammed && !Task.isShuttingDownGracefully {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        if Task.isShuttingDownGracefully { return }
+        try await service.run()
+    }
+}

@@ -1,0 +1,44 @@
+import APIServer
+import ClusterClient
+import ClusterDNS
+import ContainerRuntime
+import JSON
+import ObjectModel
+import ServiceNetwork
+
+/// Whether the parts of the cluster do their work, for `apus up`, `/readyz?verbose` and `apus status`.
+struct Readiness: Sendable {
+    let client: ClusterClient
+    let nodeName: String
+    let proxy: ServiceProxy
+    let dns: DNSServer
+    let containerd: ContainerdSupervisor
+
+    /// Checks that `/livez` and `/readyz` list. Only the store counts for readiness of the API itself: a cluster whose
+    /// DNS is down still has to answer those who want to repair it.
+    var checks: [HealthCheck] {
+        [
+            HealthCheck("store", endpoints: .all) {
+                do {
+                    _ = try await client.get(.namespaces, ObjectKey(name: "default"))
+                    return nil
+                } catch {
+                    return "\(error)"
+                }
+            }
+        ]
+    }
+
+    /// What is not there yet, in the words of `apus up`; empty when the cluster is ready.
+    func missing() async -> [String] {
+        var missing: [String] = []
+        if !proxy.isProgrammed { missing.append("the service network") }
+        if !dns.isServing { missing.append("DNS") }
+        let node = try? await client.find(.nodes, ObjectKey(name: nodeName))
+        let isReady = node?.tree["status"]["conditions"].elements.contains {
+            $0["type"].string == "Ready" && $0["status"].string == "True"
+        }
+        if isReady != true { missing.append("the node") }
+        return missing
+    }
+}

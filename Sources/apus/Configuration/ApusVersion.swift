@@ -1,0 +1,8 @@
+/// The versions that Apus tells.
+enum ApusVersion {
+    /// Apus's own.
+    static let number = "0.1.0"
+    /// The Kubernetes API level that is served.
+    static let kubernetes = "v1.36.2"
+    static let text = "apus \(number) (Kubernetes API \(kubernetes))"
+}
