@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Measures a release build on this machine: start, memory, pods, API. Prints a table; docs/benchmarks.md says what it means.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ((EUID != 0)); then echo "The benchmark starts a cluster: run it as root." >&2; exit 1; fi
+Scripts/install-packages.sh test
+PATH=$(Scripts/fetch-kubectl.sh):$PATH
+apus=${APUS:-$PWD/.build/release/apus}
+data=$(mktemp -d -t apus-bench.XXXXXX)
+export KUBECONFIG=$data/kubeconfig
+pid=
+cleanup() {
+  [[ -z $pid ]] || { kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null || true; }
+  "$apus" down --data-dir "$data" --purge >/dev/null 2>&1 || true
+  rm -rf "$data"
+}
+trap cleanup EXIT
+
+now() { date +%s%N; }
+seconds() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b - a) / 1e9 }'; }
+start() {
+  : >"$data/log"
+  "$apus" up --data-dir "$data" --kubeconfig "$KUBECONFIG" --port "${APUS_BENCH_PORT:-16443}" >"$data/log" 2>&1 &
+  pid=$!
+  until grep -q '^ready in' "$data/log"; do
+    kill -0 "$pid" 2>/dev/null || { cat "$data/log"; exit 1; }
+    sleep 0.02
+  done
+}
+stop() { kill "$pid"; wait "$pid" || true; pid=; }
+rss() { awk '/^VmRSS/ { printf "%d", $2 / 1024 }' "/proc/$1/status"; }
+
+start; stop
+start
+echo "start to ready, existing data     $(grep -o '[0-9.]* s$' "$data/log")"
+sleep 20
+echo "idle memory of apus               $(rss "$pid") MiB"
+
+# An image without registry: Debian's static busybox.
+work=$data/image; mkdir -p "$work/root/bin"
+install -m 755 "$(command -v busybox)" "$work/root/bin/busybox"
+ln -s busybox "$work/root/bin/sh"; ln -s busybox "$work/root/bin/sleep"
+umoci init --layout "$work/oci"; umoci new --image "$work/oci:1"
+umoci insert --image "$work/oci:1" "$work/root" / >/dev/null
+umoci config --image "$work/oci:1" --config.env PATH=/bin
+skopeo copy -q "oci:$work/oci:1" "docker-archive:$work/image.tar:bench.local/sleep:1"
+"$apus" image import "$work/image.tar" --data-dir "$data" >/dev/null
+
+pods() { # pods PREFIX COUNT: creates them at once, waits until all run, prints the seconds
+  local text= i
+  for i in $(seq "$2"); do
+    text+="---
+apiVersion: v1
+kind: Pod
+metadata: {name: $1-$i, labels: {bench: $1}}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: 'bench.local/sleep:1', imagePullPolicy: Never, command: [sleep, '3600']}]}
+"
+  done
+  # Seconds from the first creation to the last container's start, by the API's own clocks would be whole seconds only.
+  local begin end
+  kubectl get pods -l "bench=$1" -w --output-watch-events -o jsonpath='{.object.status.phase}{"\n"}' >"$data/watch" 2>/dev/null &
+  local watch=$!
+  sleep 1
+  begin=$(now)
+  kubectl create -f - <<<"$text" >/dev/null
+  until [[ $(grep -c Running <(kubectl get pods -l "bench=$1" --no-headers)) == "$2" ]]; do sleep 0.02; done
+  end=$(now)
+  kill "$watch" 2>/dev/null || true
+  seconds "$begin" "$end"
+  kubectl delete pods -l "bench=$1" --wait=true >/dev/null
+}
+pods warm 1 >/dev/null
+echo "1 pod: create to Running          $(pods one 1) s (kubectl's own time included)"
+echo "20 pods: create to Running        $(pods twenty 20) s (kubectl's own time included)"
+echo
+"$apus" bench crud --kubeconfig "$KUBECONFIG" --clients 64 --requests "${APUS_BENCH_REQUESTS:-20000}" --size 1024
+echo
+echo "memory of apus after the load     $(rss "$pid") MiB"
