@@ -116,6 +116,10 @@ let package = Package(
         room("ObjectModel", ["JSON", collections]),
         room("JSON", [collections]),
 
+        tests("APIServer", [
+            "APIMachinery", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
+            nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
+        ]),
         tests("Store", ["StoreTorture", log]),
         // The program that the store's kill test kills.
         .executableTarget(

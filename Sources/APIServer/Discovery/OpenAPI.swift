@@ -1,0 +1,115 @@
+import Crypto
+import JSON
+import NIOCore
+import NIOHTTP1
+import ObjectModel
+import Schema
+import Synchronization
+
+/// OpenAPI documents, made when first asked for. Only the compressed bytes are kept: nearly every client takes them.
+final class OpenAPICache: Sendable {
+    struct Document: Sendable {
+        var compressed: ByteBuffer
+        /// Upper-case hexadecimal of the SHA-512 of the plain bytes.
+        var hash: String
+    }
+    private struct State {
+        var catalog: ObjectIdentifier?
+        var documents: [String: Document] = [:]
+    }
+    private let state = Mutex(State())
+
+    func document(_ key: String, catalog: Catalog, make: () -> [UInt8]?) -> Document? {
+        let identity = ObjectIdentifier(catalog)
+        if let known = state.withLock({ $0.catalog == identity ? $0.documents[key] : nil }) { return known }
+        guard let bytes = make(), let compressed = Gzip.compress(bytes, level: 6) else { return nil }
+        let document = Document(compressed: compressed, hash: hex(SHA512.hash(data: bytes)).uppercased())
+        state.withLock { state in
+            if state.catalog != identity { state = State(catalog: identity) }
+            state.documents[key] = document
+        }
+        return document
+    }
+}
+
+extension Dispatcher {
+    /// `/openapi/v2`, `/openapi/v3` and the documents below it.
+    func openAPIDocument(_ call: Call) async throws -> Answer {
+        let segments = call.info.segments
+        guard segments.count >= 2 else { return .pageNotFound }
+        return try await inCommonPool {
+            switch (segments[1], segments.count) {
+            case ("v2", 2): return try self.openAPIv2(call)
+            case ("v3", 2): return try self.openAPIv3Index(call)
+            case ("v3", _): return try self.openAPIv3(call, segments.dropFirst(2).joined(separator: "/"))
+            default: return .pageNotFound
+            }
+        }
+    }
+
+    /// - Throws: `StatusError` 406 unless JSON is accepted; the protobuf forms are not made here.
+    private func requireJSON(_ request: Request) throws {
+        guard let accept = request.headers.first(name: "accept") else { return }
+        let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
+        guard ranges.isEmpty || ranges.contains(where: { ["application/json", "application/*", "*/*"].contains($0.type) })
+        else {
+            throw StatusError(
+                code: 406, reason: .notAcceptable,
+                message: "only the following media types are accepted: application/json")
+        }
+    }
+
+    private func openAPIv2(_ call: Call) throws -> Answer {
+        try requireJSON(call.request)
+        let catalog = backend.catalog
+        let make: () -> [UInt8]? = { catalog.openAPIv2().encoded() }
+        guard let document = openAPI.document("v2", catalog: catalog, make: make) else { return .pageNotFound }
+        return answer(call, document, make: make)
+    }
+
+    private func openAPIv3Index(_ call: Call) throws -> Answer {
+        let catalog = backend.catalog
+        let document = discovery.document("openapi/v3", catalog: catalog) {
+            var paths: JSON = [:]
+            for path in catalog.openAPIv3Paths.sorted() {
+                guard let document = openAPIv3Document(path, catalog) else { continue }
+                paths[path] = ["serverRelativeURL": .string("/openapi/v3/\(path)?hash=\(document.hash)")]
+            }
+            return ["paths": paths]
+        }
+        return tagged(call, document, type: "application/json", vary: "Accept")
+    }
+
+    private func openAPIv3Document(_ path: String, _ catalog: Catalog) -> OpenAPICache.Document? {
+        openAPI.document("v3/\(path)", catalog: catalog) { catalog.openAPIv3(path)?.encoded() }
+    }
+
+    private func openAPIv3(_ call: Call, _ path: String) throws -> Answer {
+        try requireJSON(call.request)
+        let catalog = backend.catalog
+        guard let document = openAPIv3Document(path, catalog) else { return .pageNotFound }
+        if let hash = call.request.query["hash"], !hash.isEmpty, hash != document.hash {
+            return .response(
+                Response(
+                    status: .movedPermanently, headers: ["Location": "/openapi/v3/\(path)?hash=\(document.hash)"]))
+        }
+        return answer(call, document) { catalog.openAPIv3(path)?.encoded() }
+    }
+
+    private func answer(_ call: Call, _ document: OpenAPICache.Document, make: () -> [UInt8]?) -> Answer {
+        let tag = "\"\(document.hash)\""
+        var headers: HTTPHeaders = ["Content-Type": "application/json", "ETag": tag, "Vary": "Accept, Accept-Encoding"]
+        if call.request.query["hash"] != nil {
+            headers.add(name: "Cache-Control", value: "public, immutable")
+            headers.add(name: "Expires", value: HTTPDate.yearAhead)
+        }
+        if call.request.headers.first(name: "if-none-match") == tag {
+            return .response(Response(status: .notModified, headers: headers))
+        }
+        if call.request.acceptsGzip {
+            headers.add(name: "Content-Encoding", value: "gzip")
+            return .response(Response(status: .ok, headers: headers, body: document.compressed))
+        }
+        return .response(Response(status: .ok, headers: headers, body: ByteBuffer(bytes: make() ?? [])))
+    }
+}

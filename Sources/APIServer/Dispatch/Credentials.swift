@@ -1,0 +1,119 @@
+import NIOHTTP1
+import ObjectModel
+import Security
+
+/// Finds out who sent a request: client certificate, bearer token, else nobody.
+struct Credentials: Sendable {
+    private let authenticator: any Authenticator
+    private let authorizer: any Authorizer
+
+    init(authenticator: any Authenticator, authorizer: any Authorizer) {
+        self.authenticator = authenticator
+        self.authorizer = authorizer
+    }
+
+    /// - Throws: `StatusError` 401 for a bad token, 403 for an impersonation that is not allowed.
+    func user(of request: Request) async throws -> UserInfo {
+        let user = try await ownUser(of: request)
+        guard request.headers.contains(where: { $0.name.utf8.count > 12 && $0.name.lowercased().hasPrefix("impersonate-") })
+        else { return user }
+        return try await impersonated(by: user, request.headers)
+    }
+
+    private func ownUser(of request: Request) async throws -> UserInfo {
+        if let user = request.connection.certificateUser { return authenticated(user) }
+        guard let header = request.headers.first(name: "authorization") else { return .anonymous }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return .anonymous }
+        let token = String(parts[1])
+        do {
+            return authenticated(try await authenticator.authenticate(token: token, audiences: []).user)
+        } catch let error as StatusError where error.code >= 500 {
+            throw error
+        } catch {
+            throw StatusError.unauthorized()
+        }
+    }
+
+    private func authenticated(_ user: UserInfo) -> UserInfo {
+        guard !user.groups.contains("system:authenticated"), user.name != UserInfo.anonymous.name else { return user }
+        var user = user
+        user.groups.append("system:authenticated")
+        return user
+    }
+
+    /// Acting as somebody else needs the verb `impersonate` on every part of the identity.
+    private func impersonated(by user: UserInfo, _ headers: HTTPHeaders) async throws -> UserInfo {
+        let groups = headers["impersonate-group"]
+        let uid = headers.first(name: "impersonate-uid") ?? ""
+        var extra: [String: [String]] = [:]
+        for (name, value) in headers where name.lowercased().hasPrefix("impersonate-extra-") {
+            extra[percentDecoded(name.lowercased().dropFirst("impersonate-extra-".count)), default: []].append(value)
+        }
+        guard let name = headers.first(name: "impersonate-user"), !name.isEmpty else {
+            throw StatusError.badRequest("requested \(groups) \(extra.keys.sorted()) without impersonating a user")
+        }
+        var target = UserInfo(name: name, uid: uid, groups: groups, extra: extra)
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        if parts.count == 4, parts[0] == "system", parts[1] == "serviceaccount" {
+            let (namespace, account) = (String(parts[2]), String(parts[3]))
+            try await require(user, "serviceaccounts", name: account, namespace: namespace)
+            if groups.isEmpty {
+                target.groups = ["system:serviceaccounts", "system:serviceaccounts:\(namespace)"]
+            }
+        } else {
+            try await require(user, "users", name: name)
+        }
+        for group in groups { try await require(user, "groups", name: group) }
+        if !uid.isEmpty { try await require(user, "uids", group: "authentication.k8s.io", name: uid) }
+        for (key, values) in extra {
+            for value in values {
+                try await require(
+                    user, "userextras", group: "authentication.k8s.io", subresource: key, name: value)
+            }
+        }
+        if name == UserInfo.anonymous.name {
+            if !target.groups.contains("system:unauthenticated") { target.groups.append("system:unauthenticated") }
+            return target
+        }
+        return authenticated(target)
+    }
+
+    private func require(
+        _ user: UserInfo, _ resource: String, group: String = "", subresource: String = "", name: String,
+        namespace: String = ""
+    ) async throws {
+        try await authorizer.require(
+            AuthorizationAttributes(
+                user: user, verb: "impersonate",
+                resource: .init(
+                    group: group, version: "v1", resource: resource, subresource: subresource, namespace: namespace,
+                    name: name)))
+    }
+}
+
+extension Authorizer {
+    /// - Throws: `StatusError` 403 in the API server's words.
+    func require(_ attributes: AuthorizationAttributes) async throws {
+        guard case .denied(let reason) = await authorize(attributes) else { return }
+        throw StatusError.forbidden(attributes, reason: reason)
+    }
+}
+
+extension StatusError {
+    static func forbidden(_ attributes: AuthorizationAttributes, reason: String) -> StatusError {
+        let suffix = reason.isEmpty ? "" : ": \(reason)"
+        guard let resource = attributes.resource else {
+            return StatusError(
+                code: 403, reason: .forbidden,
+                message: "forbidden: User \"\(attributes.user.name)\" cannot \(attributes.verb) path"
+                    + " \"\(attributes.path)\"\(suffix)")
+        }
+        let full = resource.subresource.isEmpty ? resource.resource : "\(resource.resource)/\(resource.subresource)"
+        let place = resource.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(resource.namespace)\""
+        return .forbidden(
+            GroupResource(group: resource.group, resource: resource.resource), name: resource.name,
+            "User \"\(attributes.user.name)\" cannot \(attributes.verb) resource \"\(full)\" in API group"
+                + " \"\(resource.group)\" \(place)\(suffix)")
+    }
+}

@@ -1,0 +1,104 @@
+import NIOHTTP1
+import ObjectModel
+import Security
+
+/// What a request asks for, read from its method and path alone.
+struct RequestInfo: Sendable {
+    /// Decoded, without trailing slashes (except `/`).
+    var path: String
+    var segments: [String]
+    var isResource = false
+    /// API verb, or the method in lower case for paths that are no resource.
+    var verb: String
+    var group = ""
+    var version = ""
+    var namespace = ""
+    var resource = ""
+    var name = ""
+    var subresource = ""
+    /// What follows the subresource (`proxy`).
+    var tail: [String] = []
+
+    init(method: HTTPMethod, path rawPath: String, query: Query) {
+        segments = rawPath.split(separator: "/").map { percentDecoded($0) }
+        path = "/" + segments.joined(separator: "/")
+        verb = method.rawValue.lowercased()
+        var rest: ArraySlice<String>
+        if segments.first == "api", segments.count >= 3 {
+            version = segments[1]
+            rest = segments[2...]
+        } else if segments.first == "apis", segments.count >= 4 {
+            group = segments[1]
+            version = segments[2]
+            rest = segments[3...]
+        } else {
+            return
+        }
+        var isWatch = query.flag("watch")
+        if rest.first == "watch" {
+            rest = rest.dropFirst()
+            isWatch = true
+            guard !rest.isEmpty else { return }
+        }
+        isResource = true
+        if rest.first == "namespaces", rest.count > 1 {
+            let parts = Array(rest)
+            namespace = parts[1]
+            if parts.count > 2, !["status", "finalize"].contains(parts[2]) { rest = rest.dropFirst(2) }
+        }
+        let parts = Array(rest)
+        resource = parts[0]
+        if parts.count > 1 { name = parts[1] }
+        if parts.count > 2 { subresource = parts[2] }
+        if parts.count > 3 { tail = Array(parts[3...]) }
+        setVerb(method, isWatch: isWatch, isWatchPath: segments.contains("watch") && isWatch)
+        guard name.isEmpty, verb == "list" || verb == "watch", let fields = query["fieldSelector"] else { return }
+        // Permissions may be given for one name: a list that selects it counts as a request for it.
+        fieldName = nameIn(fields)
+    }
+
+    /// The name that a list or watch selects by `metadata.name`.
+    private(set) var fieldName = ""
+
+    private mutating func setVerb(_ method: HTTPMethod, isWatch: Bool, isWatchPath: Bool) {
+        switch method {
+        case .GET, .HEAD:
+            if name.isEmpty {
+                verb = isWatch ? "watch" : "list"
+            } else {
+                verb = isWatchPath && subresource.isEmpty && segments.dropLast().contains("watch") ? "watch" : "get"
+            }
+        case .POST: verb = "create"
+        case .PUT: verb = "update"
+        case .PATCH: verb = "patch"
+        case .DELETE: verb = name.isEmpty ? "deletecollection" : "delete"
+        default: break
+        }
+    }
+
+    private func nameIn(_ fields: String) -> String {
+        for part in fields.split(separator: ",") {
+            let sides = part.split(separator: "=", omittingEmptySubsequences: true)
+            if sides.count == 2, sides[0] == "metadata.name" { return String(sides[1]) }
+        }
+        return ""
+    }
+
+    var isLongRunning: Bool {
+        isResource && (verb == "watch" || ["attach", "exec", "proxy", "log", "portforward"].contains(subresource))
+    }
+    var isMutating: Bool {
+        isResource ? !["get", "list", "watch"].contains(verb) : !["get", "head"].contains(verb)
+    }
+    var gvr: GroupVersionResource { GroupVersionResource(group: group, version: version, resource: resource) }
+    var groupResource: GroupResource { GroupResource(group: group, resource: resource) }
+
+    func attributes(for user: UserInfo) -> AuthorizationAttributes {
+        guard isResource else { return AuthorizationAttributes(user: user, verb: verb, path: path) }
+        return AuthorizationAttributes(
+            user: user, verb: verb,
+            resource: .init(
+                group: group, version: version, resource: resource, subresource: subresource, namespace: namespace,
+                name: name.isEmpty ? fieldName : name))
+    }
+}
