@@ -121,6 +121,7 @@ let package = Package(
             nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
         ]),
         tests("Store", ["StoreTorture", log]),
+        tests("Security", ["ObjectModel", "JSON", x509, asn1]),
         // The program that the store's kill test kills.
         .executableTarget(
             name: "StoreTorture", dependencies: ["Store", log], path: "Tests/StoreTorture", swiftSettings: settings),

@@ -1,0 +1,107 @@
+/// A share of one node that somebody holds.
+public struct Claim: Sendable, Hashable {
+    /// Who holds it, and how firmly.
+    public enum Owner: Sendable, Hashable {
+        /// A pod whose binding is stored: the API says so.
+        case boundPod(uid: String)
+        /// A pod whose binding is on its way.
+        case assumedPod(uid: String)
+        /// A Mesos offer that a framework has not answered yet.
+        case offer(id: String)
+        /// A dynamic reservation for a role.
+        case reservation(id: String)
+        /// A persistent volume on the node's disk.
+        case volume(id: String)
+    }
+
+    /// What identifies a claim: an assumed and a bound pod are the same one.
+    public enum ID: Sendable, Hashable {
+        case pod(uid: String)
+        case offer(id: String)
+        case reservation(id: String)
+        case volume(id: String)
+    }
+
+    public var owner: Owner
+    /// Name of the node.
+    public var node: String
+    public var resources: ResourceVector
+    public var hostPorts: [HostPort]
+    /// The node's generation that the holder looked at; set it to lose against any change made since. Without it the
+    /// claim only has to fit.
+    public var expectedGeneration: UInt64?
+
+    /// A claim of so much on a node.
+    public init(
+        _ owner: Owner, node: String, resources: ResourceVector, hostPorts: [HostPort] = [],
+        expectedGeneration: UInt64? = nil
+    ) {
+        self.owner = owner
+        self.node = node
+        self.resources = resources
+        self.hostPorts = hostPorts
+        self.expectedGeneration = expectedGeneration
+    }
+
+    /// The identity of the claim.
+    public var id: ID {
+        switch owner {
+        case .boundPod(let uid), .assumedPod(let uid): .pod(uid: uid)
+        case .offer(let id): .offer(id: id)
+        case .reservation(let id): .reservation(id: id)
+        case .volume(let id): .volume(id: id)
+        }
+    }
+}
+
+/// A port of the node that is given to one holder.
+public struct HostPort: Sendable, Hashable {
+    /// Empty and `0.0.0.0` mean every address.
+    public var address: String
+    /// `TCP`, `UDP` or `SCTP`.
+    public var transport: String
+    public var port: Int
+
+    /// A port on an address.
+    public init(address: String = "", transport: String = "TCP", port: Int) {
+        self.address = address == "0.0.0.0" ? "" : address
+        self.transport = transport
+        self.port = port
+    }
+
+    /// True when both cannot be held at once.
+    public func conflicts(with other: HostPort) -> Bool {
+        port == other.port && transport == other.transport
+            && (address == other.address || address.isEmpty || other.address.isEmpty)
+    }
+}
+
+/// What became of one claim of a commit.
+public enum CommitResult: Sendable, Hashable {
+    case committed
+    /// The node is not registered.
+    case unknownNode
+    /// These resources are not left.
+    case insufficient([String])
+    /// This port is taken.
+    case portTaken(HostPort)
+    /// The node changed since the generation that the claim expected.
+    case generationChanged
+    /// The same owner holds a claim on another node.
+    case claimedElsewhere(node: String)
+    /// It would have been committed, but another claim of its group was not.
+    case groupFailed
+
+    /// True for `.committed`.
+    public var isCommitted: Bool { self == .committed }
+}
+
+/// Which claims of a commit stand and fall together.
+public enum CommitMode: Sendable {
+    /// Each for itself.
+    case perClaim
+    /// Those of one node together.
+    case perNode
+    /// All of them together.
+    case all
+}
