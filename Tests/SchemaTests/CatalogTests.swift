@@ -28,7 +28,8 @@ import Testing
         let pods = try #require(catalog.resource(.pods))
         #expect(pods.shortNames == ["po"])
         #expect(pods.categories == ["all"])
-        #expect(pods.subresource("eviction")?.kind == GroupVersionKind(group: "policy", version: "v1", kind: "Eviction"))
+        #expect(
+            pods.subresource("eviction")?.kind == GroupVersionKind(group: "policy", version: "v1", kind: "Eviction"))
         #expect(pods.subresource("exec")?.verbs == ["create", "get"])
         #expect(pods.subresource("status")?.kind == .pod)
         let deployments = try #require(catalog.resource(.deployments))

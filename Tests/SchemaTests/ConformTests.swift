@@ -34,7 +34,10 @@ import Testing
             #"{"spec":{"containers":[{"resources":{"limits":{"memory":"1 apple"}}}]}}"#, .pod,
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         ),
-        (#"{"spec":{"containers":[{"resources":{"limits":{"memory":"1ii"}}}]}}"#, .pod, "unable to parse quantity's suffix"),
+        (
+            #"{"spec":{"containers":[{"resources":{"limits":{"memory":"1ii"}}}]}}"#, .pod,
+            "unable to parse quantity's suffix"
+        ),
         (#"{"data":{"a":"@@@@"}}"#, .secret, "illegal base64 data at input byte 0"),
         (
             #"{"metadata":{"creationTimestamp":"yesterday"}}"#, .pod,

@@ -111,7 +111,8 @@ import Testing
     }
 
     @Test func secretsFoldTheirPlainText() throws {
-        let secret = try defaulted(#"{"metadata":{},"data":{"a":"YQ==","b":"Yg=="},"stringData":{"b":"bb","c":""}}"#, .secret)
+        let secret = try defaulted(
+            #"{"metadata":{},"data":{"a":"YQ==","b":"Yg=="},"stringData":{"b":"bb","c":""}}"#, .secret)
         let wanted = try json(#"{"metadata":{},"data":{"a":"YQ==","b":"YmI=","c":""},"type":"Opaque"}"#)
         #expect(secret == wanted)
     }

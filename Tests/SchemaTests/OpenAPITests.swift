@@ -27,7 +27,8 @@ import Testing
         var found: Set<String> = []
         references(document, into: &found)
         for reference in found {
-            #expect(document["definitions"].members[reference.replacing("#/definitions/", with: "")] != nil, "\(reference)")
+            #expect(
+                document["definitions"].members[reference.replacing("#/definitions/", with: "")] != nil, "\(reference)")
         }
         #expect(Catalog.builtin.openAPIv3("apis/nonsense/v1") == nil)
     }

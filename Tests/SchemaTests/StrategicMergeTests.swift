@@ -27,7 +27,10 @@ import Testing
             #"{"securityContext":{"$patch":"replace","runAsUser":1}}"#, #"{"securityContext":{"fsGroup":2}}"#,
             #"{"securityContext":{"runAsUser":1}}"#
         ),
-        (#"{"securityContext":{"$patch":"delete"}}"#, #"{"securityContext":{"fsGroup":2}}"#, #"{"securityContext":{}}"#),
+        (
+            #"{"securityContext":{"$patch":"delete"}}"#, #"{"securityContext":{"fsGroup":2}}"#,
+            #"{"securityContext":{}}"#
+        ),
         (
             #"{"volumes":[{"name":"v","$retainKeys":["name","emptyDir"],"emptyDir":{}}]}"#,
             #"{"volumes":[{"name":"v","hostPath":{"path":"/x"}}]}"#, #"{"volumes":[{"name":"v","emptyDir":{}}]}"#
@@ -40,6 +43,12 @@ import Testing
         (
             #"{"nodeSelector":{"a":null,"c":"d"}}"#, #"{"nodeSelector":{"a":"b","x":"y"}}"#,
             #"{"nodeSelector":{"c":"d","x":"y"}}"#
+        ),
+        // Two items of one merge key: neither is lost.
+        (
+            #"{"containers":[{"name":"a","$setElementOrder/ports":[{"containerPort":53},{"containerPort":53}],"image":"x"}]}"#,
+            #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"UDP"},{"containerPort":53,"protocol":"TCP"}]}]}"#,
+            #"{"containers":[{"name":"a","image":"x","ports":[{"containerPort":53,"protocol":"UDP"},{"containerPort":53,"protocol":"TCP"}]}]}"#
         ),
         // The order given; what only the server has keeps its place.
         (

@@ -8,7 +8,8 @@ import Testing
 
     private func cells(_ text: String, _ resource: GroupVersionResource) throws -> [JSON] {
         let table = Catalog.builtin.table(
-            of: [Object(try json(text))], resource: resource, includeObject: "None", includeColumns: true, metadata: [:],
+            of: [Object(try json(text))], resource: resource, includeObject: "None", includeColumns: true,
+            metadata: [:],
             now: now)
         let cells = table["rows"][0]["cells"].elements
         #expect(cells.count == table["columnDefinitions"].elements.count)
@@ -129,7 +130,8 @@ import Testing
     }
 
     @Test func rowsCarryWhatWasAskedFor() throws {
-        let object = Object(try json(#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Failed"}}"#))
+        let object = Object(
+            try json(#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{"phase":"Failed"}}"#))
         func table(_ include: String) -> JSON {
             Catalog.builtin.table(
                 of: [object], resource: .pods, includeObject: include, includeColumns: false,

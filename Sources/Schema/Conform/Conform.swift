@@ -17,7 +17,8 @@ extension Catalog {
     public func conform(_ object: inout JSON, to kind: GroupVersionKind) throws -> Findings {
         guard let place = schema.place(of: kind) else {
             throw StatusError.badRequest(
-                "no kind \"\(kind.kind)\" is registered for version \"\(kind.apiVersion)\" in the scheme of this server")
+                "no kind \"\(kind.kind)\" is registered for version \"\(kind.apiVersion)\" in the scheme of this server"
+            )
         }
         if schema.isInOrder(object, .object(place)) { return Findings() }
         var pass = ConformingPass(schema: schema)

@@ -12,6 +12,8 @@ struct ConformingPass {
     let schema: Schema
     /// Paths of members that no type has.
     private(set) var unknownFields: [String] = []
+    /// Nobody reads more, and a warning goes out for each.
+    private static let maximumReports = 100
     /// Where the walk is: `spec`, `containers`, `[0]`.
     private var path: [Step] = []
     /// The innermost object type, which error messages name.
@@ -63,7 +65,7 @@ struct ConformingPass {
             path.append(.field(key))
             if let field = type.field(key) {
                 if !member.isNull { result[key] = try converted(member, field.value) }
-            } else {
+            } else if unknownFields.count < Self.maximumReports {
                 unknownFields.append(pathText)
             }
             path.removeLast()
@@ -120,7 +122,8 @@ struct ConformingPass {
         }
         let place = ([String(owner.shortName)] + fields).joined(separator: ".")
         return ConformError(
-            "json: cannot unmarshal \(kindName(json, for: value)) into Go struct field \(place) of type \(goName(value))")
+            "json: cannot unmarshal \(kindName(json, for: value)) into Go struct field \(place) of type \(goName(value))"
+        )
     }
 
     private func kindName(_ json: JSON, for value: SchemaValue? = nil) -> String {

@@ -28,7 +28,8 @@ enum QuantityText {
     }
 
     static func canonical(_ text: String) throws(ConformError) -> String {
-        let trimmed = text.utf8.first.map { $0 <= 32 } == true || text.utf8.last.map { $0 <= 32 } == true
+        let trimmed =
+            text.utf8.first.map { $0 <= 32 } == true || text.utf8.last.map { $0 <= 32 } == true
             ? String(text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()) : text
         if let quantity = Quantity(trimmed) { return quantity.canonical }
         throw looksLikeQuantity(trimmed) ? ConformError("unable to parse quantity's suffix") : formatError
@@ -40,7 +41,9 @@ enum QuantityText {
         if rest.first == UInt8(ascii: "-") || rest.first == UInt8(ascii: "+") { rest = rest.dropFirst() }
         let number = rest.prefix { ($0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9")) || $0 == UInt8(ascii: ".") }
         let suffix = rest.dropFirst(number.count)
-        guard !number.isEmpty, number.contains(where: { $0 != UInt8(ascii: ".") }), !suffix.isEmpty else { return false }
+        guard !number.isEmpty, number.contains(where: { $0 != UInt8(ascii: ".") }), !suffix.isEmpty else {
+            return false
+        }
         return suffix.allSatisfy { "eEinumkKMGTP+-0123456789".utf8.contains($0) }
     }
 }

@@ -17,7 +17,6 @@ enum ComputedDefaults {
         "apps.v1.StatefulSetSpec": claimTemplates,
         "autoscaling.v2.HorizontalPodAutoscalerSpec": autoscalerSpec,
         "autoscaling.v2.HorizontalPodAutoscalerBehavior": autoscalerBehavior,
-        "flowcontrol.v1.LimitResponse": limitResponse,
         "core.v1.ClientIPConfig": { members in members.fill("timeoutSeconds", 10_800) },
     ]
     static let after: [String: ComputedDefault] = [
@@ -92,10 +91,6 @@ enum ComputedDefaults {
         if members["allocationMode"]?.string == "ExactCount" { members.fill("count", 1) }
     }
 
-    private static let limitResponse: ComputedDefault = { members in
-        if members["type"]?.string == "Queue" { members.fill("queuing", [:]) }
-    }
-
     private static let customResourceNames: ComputedDefault = { members in
         guard let kind = members["kind"]?.string, !kind.isEmpty else { return }
         members.fillEmpty("singular", kind.lowercased())
@@ -104,7 +99,9 @@ enum ComputedDefaults {
 
     private static let customResourceDefinition: ComputedDefault = { members in
         guard let status = members["status"], status["storedVersions"].elements.isEmpty else { return }
-        let stored = (members["spec"]?["versions"].elements ?? []).filter { $0["storage"].bool == true }.map { $0["name"] }
+        let stored = (members["spec"]?["versions"].elements ?? []).filter { $0["storage"].bool == true }.map {
+            $0["name"]
+        }
         members["status", default: [:]]["storedVersions"] = .array(stored)
         if status["conditions"].isNull { members["status", default: [:]]["conditions"] = [] }
     }

@@ -63,7 +63,9 @@ struct StrategicMerge {
             case "delete": return [:]
             case "merge": break
             default:
-                throw PatchError(.malformed, "unknown patch type: \(directive.string ?? "\(directive)") in map: \(JSON.object(patch))")
+                throw PatchError(
+                    .malformed,
+                    "unknown patch type: \(directive.string ?? "\(directive)") in map: \(JSON.object(patch))")
             }
         }
         var result = original
@@ -117,7 +119,8 @@ struct StrategicMerge {
             }
             let name = String(key.dropFirst(MergeDirective.deletePrefix.count))
             guard case .array(let old)? = result[name] else { continue }
-            result[name] = .array(old.filter { !values.contains($0) })
+            let removed = Set(values.map { identity($0, nil) })
+            result[name] = .array(old.filter { !removed.contains(identity($0, nil)) })
         }
     }
 
@@ -148,7 +151,8 @@ struct StrategicMerge {
     private func checkOrder(_ items: [JSON], _ order: [JSON], _ mergeKey: String?) throws(PatchError) {
         var next = 0
         for item in items where item[MergeDirective.patch].isNull {
-            while next < order.count, !isSame(order[next], item, mergeKey) { next += 1 }
+            let wanted = identity(item, mergeKey)
+            while next < order.count, identity(order[next], mergeKey) != wanted { next += 1 }
             if next == order.count {
                 throw PatchError(
                     .malformed,
@@ -164,8 +168,8 @@ struct StrategicMerge {
     private func list(_ original: [JSON], _ patch: [JSON], _ rule: Rule, _ name: String) throws(PatchError) -> [JSON] {
         let isOfMaps = (patch.first ?? original.first)?.object != nil
         guard isOfMaps else {
-            var merged = original
-            for item in patch where !merged.contains(item) { merged.append(item) }
+            var seen: Set<String> = []
+            let merged = (original + patch).filter { seen.insert(identity($0, nil)).inserted }
             return ordered(merged, by: patch, server: original, mergeKey: nil)
         }
         guard let mergeKey = rule.mergeKey else {
@@ -173,16 +177,20 @@ struct StrategicMerge {
         }
         var (merged, items) = try applyItemDirectives(original, patch, mergeKey)
         let type = element(of: rule.value)
+        var places: [String: Int] = [:]
+        for (place, item) in merged.enumerated().reversed() { places[identity(item, mergeKey)] = place }
         for item in items {
             guard case .object(let members) = item else {
                 throw PatchError(.malformed, "invalid JSON document")
             }
-            guard let identity = members[mergeKey], !identity.isNull else {
+            guard let value = members[mergeKey], !value.isNull else {
                 throw PatchError(.malformed, "map: \(item) does not contain declared merge key: \(mergeKey)")
             }
-            if let place = merged.firstIndex(where: { $0[mergeKey] == identity }) {
+            let identity = identity(item, mergeKey)
+            if let place = places[identity] {
                 merged[place] = .object(try map(merged[place].members, members, type: type))
             } else {
+                places[identity] = merged.count
                 merged.append(.object(try map([:], members, type: type)))
             }
         }
@@ -193,18 +201,17 @@ struct StrategicMerge {
     private func applyItemDirectives(_ original: [JSON], _ patch: [JSON], _ mergeKey: String) throws(PatchError)
         -> (kept: [JSON], items: [JSON])
     {
-        var kept = original
+        var removed: Set<String> = []
         var items: [JSON] = []
         var replaces = false
         for item in patch {
             switch item[MergeDirective.patch] {
             case .null: items.append(item)
             case "delete":
-                let identity = item[mergeKey]
-                guard !identity.isNull else {
+                guard !item[mergeKey].isNull else {
                     throw PatchError(.malformed, "map: \(item) does not contain declared merge key: \(mergeKey)")
                 }
-                kept.removeAll { $0[mergeKey] == identity }
+                removed.insert(identity(item, mergeKey))
             case "replace": replaces = true
             case "merge": throw PatchError(.malformed, "merging lists cannot yet be specified in the patch")
             case let other:
@@ -212,40 +219,47 @@ struct StrategicMerge {
                     .malformed, "unknown patch type: \(other.string ?? "\(other)") in map: \(item)")
             }
         }
-        return (replaces ? [] : kept, items)
+        return (replaces ? [] : original.filter { !removed.contains(identity($0, mergeKey)) }, items)
     }
 
-    private func isSame(_ left: JSON, _ right: JSON, _ mergeKey: String?) -> Bool {
-        guard let mergeKey else { return left == right }
-        return left[mergeKey] == right[mergeKey]
+    /// What makes an item of a list the same as another: its merge key, or the whole of it. As text, so that long
+    /// lists are matched by hash.
+    private func identity(_ item: JSON, _ mergeKey: String?) -> String {
+        (mergeKey.map { item[$0] } ?? item).description
     }
 
     /// Items that `order` names come in its order; the others keep their place relative to the named ones that the
-    /// server had too, and stand before those that it had not.
+    /// server had too, and stand before those that it had not. Items of equal identity stay together, none is lost.
     private func ordered(_ merged: [JSON], by order: [JSON], server: [JSON], mergeKey: String?) -> [JSON] {
-        var named: [JSON] = []
-        for item in order {
-            if let found = merged.first(where: { isSame($0, item, mergeKey) }),
-                !named.contains(where: { isSame($0, item, mergeKey) })
-            {
-                named.append(found)
+        func places(_ items: [JSON]) -> [String: Int] {
+            Dictionary(
+                items.enumerated().map { (identity($1, mergeKey), $0) }, uniquingKeysWith: { first, _ in first })
+        }
+        let wanted = places(order), served = places(server)
+        var named: [(rank: Int, at: Int, served: Int?)] = []
+        var others: [(at: Int, served: Int?)] = []
+        for (at, item) in merged.enumerated() {
+            let identity = identity(item, mergeKey)
+            if let rank = wanted[identity] {
+                named.append((rank, at, served[identity]))
+            } else {
+                others.append((at, served[identity]))
             }
         }
-        let others = merged.filter { item in !named.contains { isSame($0, item, mergeKey) } }
-        guard !others.isEmpty, !named.isEmpty else { return named + others }
-        func place(_ item: JSON) -> Int? { server.firstIndex { isSame($0, item, mergeKey) } }
+        named.sort { ($0.rank, $0.at) < ($1.rank, $1.at) }
         var result: [JSON] = []
+        result.reserveCapacity(merged.count)
         var left = named[...], right = others[...]
         while let first = left.first, let second = right.first {
-            if let a = place(first), let b = place(second), a < b {
-                result.append(first)
+            if let a = first.served, let b = second.served, a < b {
+                result.append(merged[first.at])
                 left.removeFirst()
             } else {
-                result.append(second)
+                result.append(merged[second.at])
                 right.removeFirst()
             }
         }
-        return result + left + right
+        return result + left.map { merged[$0.at] } + right.map { merged[$0.at] }
     }
 
     /// A replaced list without the directives and nulls of its maps.

@@ -6,7 +6,9 @@ struct FieldDescriptions {
 
     /// Reads all tables: lines `alias.Type text`, each followed by lines ` member text`.
     init() {
-        for table in [DescriptionTables.common, DescriptionTables.pods, DescriptionTables.workloads, DescriptionTables.cluster] {
+        for table in [
+            DescriptionTables.common, DescriptionTables.pods, DescriptionTables.workloads, DescriptionTables.cluster,
+        ] {
             let text = table.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
             var type: Substring = ""
             for line in SchemaReader.split(text.utf8[...], at: UInt8(ascii: "\n")) {

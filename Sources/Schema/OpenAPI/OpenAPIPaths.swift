@@ -136,7 +136,9 @@ struct OpenAPIPaths {
     ) -> [Operation] {
         guard typeName(subresource.kind) != nil, subresource.name != "log" else {
             // Streams: attach, exec, log, port-forward, proxy.
-            let methods = [("get", "get"), ("create", "post"), ("update", "put"), ("patch", "patch"), ("delete", "delete")]
+            let methods = [
+                ("get", "get"), ("create", "post"), ("update", "put"), ("patch", "patch"), ("delete", "delete"),
+            ]
             return methods.filter { subresource.verbs.contains($0.0) }.map { _, method in
                 Operation(
                     method: method, action: subresource.name == "log" ? "get" : "connect",

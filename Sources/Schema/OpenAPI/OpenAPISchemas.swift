@@ -141,7 +141,8 @@ struct OpenAPISchemas {
             let text: JSON = "An amount: a decimal number with an optional suffix, such as 250m, 1.5Gi or 2e3."
             if version == .v2 { return ["description": text, "type": "string"] }
             return ["description": text, "oneOf": [["type": "string"], ["type": "number"]]]
-        case "Time": return ["description": "A point in time: RFC 3339 in UTC.", "type": "string", "format": "date-time"]
+        case "Time":
+            return ["description": "A point in time: RFC 3339 in UTC.", "type": "string", "format": "date-time"]
         case "MicroTime":
             return ["description": "A point in time with microseconds.", "type": "string", "format": "date-time"]
         case "IntOrString":

@@ -30,7 +30,9 @@ extension Printers {
         "servicecidrs": Printer("Name|CIDRs|Age") { [$0.name, $0.joined($0.spec["cidrs"].elements), $0.age] },
         "ipaddresses": Printer("Name|ParentRef") { object in
             let parent = object.spec["parentRef"]
-            let parts = ["resource", "group", "namespace", "name"].compactMap { parent[$0].string }.filter { !$0.isEmpty }
+            let parts = ["resource", "group", "namespace", "name"].compactMap { parent[$0].string }.filter {
+                !$0.isEmpty
+            }
             let resource = parts.prefix(parent["group"].string?.isEmpty ?? true ? 1 : 2).joined(separator: ".")
             let rest = parts.dropFirst(parent["group"].string?.isEmpty ?? true ? 1 : 2)
             return [object.name, .string(([resource] + rest).joined(separator: "/"))]
@@ -81,11 +83,14 @@ extension Printers {
             "Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion:boolean|Age"
         ) { object in
             let annotations = object.metadata["annotations"]
-            let isDefault = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
-                .contains { annotations[$0] == "true" }
+            let isDefault = [
+                "storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class",
+            ]
+            .contains { annotations[$0] == "true" }
             return [
                 .string((object.name.string ?? "") + (isDefault ? " (default)" : "")), object.tree["provisioner"],
-                object.or(object.tree["reclaimPolicy"], "Delete"), object.or(object.tree["volumeBindingMode"], "Immediate"),
+                object.or(object.tree["reclaimPolicy"], "Delete"),
+                object.or(object.tree["volumeBindingMode"], "Immediate"),
                 .bool(object.tree["allowVolumeExpansion"].bool ?? false), object.age,
             ]
         },
@@ -163,10 +168,16 @@ extension Printers {
     static let admission: [String: Printer] = [
         "mutatingwebhookconfigurations": webhooks, "validatingwebhookconfigurations": webhooks,
         "validatingadmissionpolicies": Printer("Name|Validations:integer|ParamKind|Age") { object in
-            [object.name, JSON(object.spec["validations"].elements.count), paramKind(object.spec["paramKind"]), object.age]
+            [
+                object.name, JSON(object.spec["validations"].elements.count), paramKind(object.spec["paramKind"]),
+                object.age,
+            ]
         },
         "mutatingadmissionpolicies": Printer("Name|Mutations:integer|ParamKind|Age") { object in
-            [object.name, JSON(object.spec["mutations"].elements.count), paramKind(object.spec["paramKind"]), object.age]
+            [
+                object.name, JSON(object.spec["mutations"].elements.count), paramKind(object.spec["paramKind"]),
+                object.age,
+            ]
         },
         "validatingadmissionpolicybindings": policyBinding, "mutatingadmissionpolicybindings": policyBinding,
     ]
@@ -200,13 +211,15 @@ extension Printers {
     static let runtimeClass = Printer("Name|Handler|Age") { [$0.name, $0.tree["handler"], $0.age] }
     static let priorityClass = Printer("Name|Value:integer|Global-Default:boolean|Age|PreemptionPolicy") { object in
         [
-            object.name, object.count(object.tree["value"]), .bool(object.tree["globalDefault"].bool ?? false), object.age,
+            object.name, object.count(object.tree["value"]), .bool(object.tree["globalDefault"].bool ?? false),
+            object.age,
             object.or(object.tree["preemptionPolicy"], "PreemptLowerPriority"),
         ]
     }
 
     static let flowControl: [String: Printer] = [
-        "flowschemas": Printer("Name|PriorityLevel|MatchingPrecedence:integer|DistinguisherMethod|Age|MissingPL") { object in
+        "flowschemas": Printer("Name|PriorityLevel|MatchingPrecedence:integer|DistinguisherMethod|Age|MissingPL") {
+            object in
             let dangling = object.condition("Dangling")["status"].string
             return [
                 object.name, object.spec["priorityLevelConfiguration"]["name"],

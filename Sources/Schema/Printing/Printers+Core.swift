@@ -29,7 +29,9 @@ extension Printers {
         "componentstatuses": Printer("Name|Status|Message|Error") { object in
             let condition = object.tree["conditions"].elements.first { $0["type"] == "Healthy" } ?? .null
             let status = condition["status"].string == "True" ? "Healthy" : "Unhealthy"
-            return [object.name, .string(status), object.or(condition["message"], ""), object.or(condition["error"], "")]
+            return [
+                object.name, .string(status), object.or(condition["message"], ""), object.or(condition["error"], ""),
+            ]
         },
     ]
 
@@ -91,7 +93,8 @@ extension Printers {
             return "\(port["port"].int ?? 0)\(middle)/\(port["protocol"].string ?? "TCP")"
         }
         return [
-            object.name, .string(type), object.orNone(spec["clusterIPs"][0].isNull ? spec["clusterIP"] : spec["clusterIPs"][0]),
+            object.name, .string(type),
+            object.orNone(spec["clusterIPs"][0].isNull ? spec["clusterIP"] : spec["clusterIPs"][0]),
             .string(external), .string(ports.isEmpty ? "<none>" : ports.joined(separator: ",")), object.age,
             object.labels(spec["selector"]),
         ]

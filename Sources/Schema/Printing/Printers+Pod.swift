@@ -51,7 +51,9 @@ struct PodSummary {
             spec["initContainers"].elements.filter { $0["restartPolicy"] == "Always" }.compactMap { $0["name"].string })
         total += sidecars.count
         let isInitializing = readInit(status["initContainerStatuses"].elements, spec, sidecars)
-        func holds(_ type: String) -> Bool { conditions.contains { $0["type"].string == type && $0["status"] == "True" } }
+        func holds(_ type: String) -> Bool {
+            conditions.contains { $0["type"].string == type && $0["status"] == "True" }
+        }
         if !isInitializing || holds("Initialized") {
             readContainers(status["containerStatuses"].elements, isReady: holds("Ready"))
         }

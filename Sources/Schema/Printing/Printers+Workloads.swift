@@ -121,10 +121,11 @@ extension Printers {
         let spec = object.spec, target = spec["scaleTargetRef"]
         var targets: [String]
         if spec["metrics"].isNull {  // autoscaling/v1
-            targets = spec["targetCPUUtilizationPercentage"].int.map { wanted in
-                let current = object.status["currentCPUUtilizationPercentage"].int.map { "\($0)%" } ?? "<unknown>"
-                return ["cpu: \(current)/\(wanted)%"]
-            } ?? []
+            targets =
+                spec["targetCPUUtilizationPercentage"].int.map { wanted in
+                    let current = object.status["currentCPUUtilizationPercentage"].int.map { "\($0)%" } ?? "<unknown>"
+                    return ["cpu: \(current)/\(wanted)%"]
+                } ?? []
         } else {
             let current = object.status["currentMetrics"].elements
             targets = spec["metrics"].elements.enumerated().map { index, metric in
@@ -134,7 +135,8 @@ extension Printers {
         let shown = object.first(2, of: targets, separator: ", ")
         return [
             object.name, .string("\(target["kind"].string ?? "")/\(target["name"].string ?? "")"),
-            .string(targets.isEmpty ? "<none>" : shown), spec["minReplicas"].int.map { .string(String($0)) } ?? "<unset>",
+            .string(targets.isEmpty ? "<none>" : shown),
+            spec["minReplicas"].int.map { .string(String($0)) } ?? "<unset>",
             object.count(spec["maxReplicas"]), object.count(object.status["currentReplicas"]), object.age,
         ]
     }
@@ -146,7 +148,8 @@ extension Printers {
         ]
         guard let member = members[metric["type"].string ?? ""] else { return "<unknown type>" }
         let wanted = metric[member]["target"], current = status[member]["current"]
-        let prefix = member == "resource" || member == "containerResource" ? "\(metric[member]["name"].string ?? ""): " : ""
+        let prefix =
+            member == "resource" || member == "containerResource" ? "\(metric[member]["name"].string ?? ""): " : ""
         if let percent = wanted["averageUtilization"].int {
             return "\(prefix)\(current["averageUtilization"].int.map { "\($0)%" } ?? "<unknown>")/\(percent)%"
         }

@@ -10,7 +10,8 @@ enum Printers {
     static let byResource: [GroupResource: Printer] = {
         var all: [GroupResource: Printer] = [:]
         let groups: [(String, [String: Printer])] = [
-            ("", core), ("", storageOfCore), ("apps", apps), ("batch", batch), ("autoscaling", ["horizontalpodautoscalers": autoscaler]),
+            ("", core), ("", storageOfCore), ("apps", apps), ("batch", batch),
+            ("autoscaling", ["horizontalpodautoscalers": autoscaler]),
             ("networking.k8s.io", networking), ("discovery.k8s.io", ["endpointslices": endpointSlice]),
             ("events.k8s.io", ["events": newEvent]), ("policy", ["poddisruptionbudgets": disruptionBudget]),
             ("rbac.authorization.k8s.io", rbac), ("storage.k8s.io", storage),
