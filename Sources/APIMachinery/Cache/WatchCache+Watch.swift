@@ -1,0 +1,92 @@
+import ClusterClient
+import JSON
+import ObjectModel
+
+extension WatchCache {
+    /// How a watch begins.
+    enum WatchStart {
+        /// Synthetic ADDED for everything that is there, then changes.
+        case everything
+        /// The same, and then a bookmark that says that this was all.
+        case everythingThenBookmark
+        /// Changes after a revision.
+        case after(Revision)
+    }
+
+    /// Registers a watcher; its channel already holds what it must see first.
+    /// - Throws: `PastIsGone` when the ring does not reach back so far.
+    func watch(_ selection: Selection, from start: WatchStart, allowBookmarks: Bool, applied: Revision)
+        throws(PastIsGone) -> Watcher
+    {
+        let result: Result<Watcher, PastIsGone> = state.withLock { state in
+            state.nextWatcher += 1
+            let watcher = Watcher(
+                id: state.nextWatcher, selection: selection, channel: WatchChannel(capacity: limits.watcherBuffer),
+                allowBookmarks: allowBookmarks)
+            var initial: [WatchEvent] = []
+            switch start {
+            case .after(let revision):
+                guard revision >= state.ringStart else { return .failure(PastIsGone(oldest: state.ringStart)) }
+                // The ring is short behind a client that follows closely: search from the end.
+                let first = state.ring.lastIndex { $0.revision <= revision }.map { $0 + 1 } ?? 0
+                for event in state.ring[first...] {
+                    var left: Object?
+                    if let seen = event.seen(by: selection, left: &left) { initial.append(seen) }
+                }
+            case .everything, .everythingThenBookmark:
+                let namespaces = selection.namespace.map { [$0] } ?? state.sortedNamespaces()
+                for namespace in namespaces {
+                    for entry in state.buckets[namespace]?.entries ?? []
+                    where selection.matches(entry.object, nodeName: entry.node) {
+                        initial.append(WatchEvent(.added, entry.object))
+                    }
+                }
+                if case .everythingThenBookmark = start {
+                    initial.append(bookmark(at: max(state.last, applied), endsInitialEvents: true))
+                }
+            }
+            _ = watcher.channel.append(initial, isInitial: true)
+            state.watchers.insert(watcher)
+            return .success(watcher)
+        }
+        return try result.get()
+    }
+
+    /// Ends a watch.
+    func unwatch(_ watcher: Watcher) {
+        state.withLock { $0.watchers.remove(watcher) }
+        watcher.channel.finish()
+    }
+
+    /// Ends all watches, for a shutdown.
+    func endWatches() {
+        let all = state.withLock { state in
+            defer { state.watchers = Watchers() }
+            return state.watchers.everyone
+        }
+        for watcher in all { watcher.channel.finish() }
+    }
+
+    /// Tells every watcher that wants it how far the world has come.
+    func sendBookmarks(applied: Revision) {
+        let wakes = state.withLock { state -> [WatchChannel] in
+            guard state.watchers.count > 0 else { return [] }
+            let event = bookmark(at: max(state.last, applied))
+            return state.watchers.everyone.compactMap { watcher in
+                watcher.allowBookmarks && watcher.channel.append(event) ? watcher.channel : nil
+            }
+        }
+        for channel in wakes { channel.wake() }
+    }
+
+    private func bookmark(at revision: Revision, endsInitialEvents: Bool = false) -> WatchEvent {
+        var metadata: JSON = ["resourceVersion": .string(String(revision))]
+        if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
+        return WatchEvent(
+            .bookmark,
+            Object([
+                "kind": .string(definition.kind.kind), "apiVersion": .string(definition.kind.apiVersion),
+                "metadata": metadata,
+            ]))
+    }
+}

@@ -1,0 +1,108 @@
+import JSON
+import ObjectModel
+
+/// Namespaces: active at first, held by `spec.finalizers` until their content is gone.
+enum NamespaceKind {
+    static func customize(_ rules: inout KindRules) {
+        rules.naming = .label
+        rules.hasSpecFinalizers = true
+        rules.prepareCreate = { namespace, _ in
+            namespace["spec"]["finalizers"] = ["kubernetes"]
+            namespace["status"] = ["phase": "Active"]
+        }
+        rules.prepareUpdate = { namespace, old in
+            // Only /finalize changes them.
+            let finalizers = old["spec"]["finalizers"]
+            namespace["spec"].setMember("finalizers", finalizers.isNull ? nil : finalizers)
+        }
+    }
+}
+
+/// Services; their addresses and ports come from `ServiceAllocator`.
+enum ServiceKind {
+    static func customize(_ rules: inout KindRules) {
+        rules.naming = .dns1035Label
+        rules.prepareCreate = { service, _ in service["status"] = ["loadBalancer": [:]] }
+        rules.validate = ServiceValidation.service
+        rules.validateUpdate = ServiceValidation.serviceUpdate
+    }
+}
+
+/// Certificate signing requests: the server says who asks, and the request never changes.
+enum CertificateKind {
+    static func customize(_ rules: inout KindRules) {
+        rules.prepareCreate = { request, context in
+            let user = context.user
+            request["status"] = [:]
+            request["spec"]["username"] = .string(user.name)
+            request["spec"].setMember("uid", user.uid.isEmpty ? nil : .string(user.uid))
+            request["spec"].setMember("groups", user.groups.isEmpty ? nil : JSON(user.groups))
+            let extra = user.extra.keys.sorted().reduce(into: JSON.null) { $0[$1] = JSON(user.extra[$1] ?? []) }
+            request["spec"].setMember("extra", extra.isNull ? nil : extra)
+        }
+        rules.prepareUpdate = { request, old in request["spec"] = old["spec"] }
+        rules.validate = { request in
+            let spec = request["spec"]
+            return required("spec.request", spec["request"]) + required("spec.signerName", spec["signerName"])
+                + required("spec.usages", spec["usages"])
+        }
+    }
+}
+
+/// Workloads: pod templates and the selectors that go with them.
+enum WorkloadKinds {
+    static func customize(_ rules: inout KindRules, _ name: String) {
+        switch name {
+        case "deployments.apps":
+            rules.validate = WorkloadValidation.deployment
+            rules.validateUpdate = WorkloadValidation.selectorUpdate
+        case "replicasets.apps":
+            rules.validate = WorkloadValidation.replicaSet
+            rules.validateUpdate = WorkloadValidation.selectorUpdate
+        case "daemonsets.apps":
+            rules.validate = WorkloadValidation.daemonSet
+            rules.validateUpdate = WorkloadValidation.selectorUpdate
+        case "statefulsets.apps":
+            rules.validate = WorkloadValidation.statefulSet
+            rules.validateUpdate = WorkloadValidation.statefulSetUpdate
+        case "replicationcontrollers":
+            rules.orphansByDefault = true
+            rules.validate = WorkloadValidation.replicationController
+        case "jobs.batch":
+            rules.orphansByDefault = true
+            rules.prepareCreate = { job, _ in
+                job["status"] = [:]
+                identify(&job)
+            }
+            rules.validate = WorkloadValidation.job
+            rules.validateUpdate = WorkloadValidation.jobUpdate
+        case "cronjobs.batch":
+            rules.validate = WorkloadValidation.cronJob
+        case "podtemplates":
+            rules.validate = { tree in
+                var problems = Problems()
+                problems.podTemplate(tree["template"], "template")
+                return problems.list
+            }
+        case "controllerrevisions.apps":
+            rules.validateUpdate = { immutable("data", $0["data"], $1["data"]) }
+        default: break
+        }
+    }
+
+    /// A job selects its pods by its uid, which nobody else can have.
+    private static func identify(_ job: inout JSON) {
+        guard job["spec"]["manualSelector"].bool != true else { return }
+        let uid = job["metadata"]["uid"]
+        let name = job["metadata"]["name"]
+        if job["spec"]["selector"].isNull {
+            job["spec"]["selector"] = ["matchLabels": ["batch.kubernetes.io/controller-uid": uid]]
+        }
+        var labels = job["spec"]["template"]["metadata"]["labels"]
+        for key in ["batch.kubernetes.io/controller-uid", "controller-uid"] where labels[key].isNull {
+            labels[key] = uid
+        }
+        for key in ["batch.kubernetes.io/job-name", "job-name"] where labels[key].isNull { labels[key] = name }
+        job["spec"]["template"]["metadata"]["labels"] = labels
+    }
+}

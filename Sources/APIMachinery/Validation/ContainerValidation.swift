@@ -1,0 +1,239 @@
+import JSON
+import ObjectModel
+
+extension Problems {
+    /// What regular, init and ephemeral containers have in common.
+    /// - Parameter names: the names of all containers of the pod so far.
+    mutating func container(_ container: JSON, _ path: String, volumes: Set<String>, names: inout Set<String>) {
+        let name = container["name"].string ?? ""
+        if name.isEmpty {
+            add(.required("\(path).name"))
+        } else {
+            syntax("\(path).name", name, Names.dns1123LabelProblems(name))
+            if !names.insert(name).inserted { add(.duplicate("\(path).name", .string(name))) }
+        }
+        let image = container["image"].string ?? ""
+        if image.isEmpty {
+            add(.required("\(path).image"))
+        } else if image.first?.isWhitespace == true || image.last?.isWhitespace == true {
+            add(.invalid("\(path).image", .string(image), "must not have leading or trailing whitespace"))
+        }
+        choice("\(path).imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"], isNeeded: true)
+        choice(
+            "\(path).terminationMessagePolicy", container["terminationMessagePolicy"], ["File", "FallbackToLogsOnError"])
+        environment(container, path)
+        mounts(container["volumeMounts"], "\(path).volumeMounts", volumes: volumes)
+        resources(container["resources"], "\(path).resources")
+        identifiers(container["securityContext"], "\(path).securityContext")
+        let security = container["securityContext"]
+        if security["allowPrivilegeEscalation"].bool == false {
+            if security["privileged"].bool == true {
+                add(
+                    .invalid(
+                        "\(path).securityContext", security,
+                        "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+            }
+            if security["capabilities"]["add"].elements.contains("CAP_SYS_ADMIN") {
+                add(
+                    .invalid(
+                        "\(path).securityContext", security,
+                        "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))
+            }
+        }
+        for (index, device) in container["volumeDevices"].elements.enumerated() {
+            let field = "\(path).volumeDevices[\(index)]"
+            need("\(field).name", device["name"])
+            need("\(field).devicePath", device["devicePath"])
+            if let name = device["name"].string, !name.isEmpty, !volumes.contains(name) {
+                add(.notFound("\(field).name", .string(name)))
+            }
+        }
+    }
+
+    private mutating func environment(_ container: JSON, _ path: String) {
+        for (index, variable) in container["env"].elements.enumerated() {
+            let field = "\(path).env[\(index)]"
+            let name = variable["name"].string ?? ""
+            if name.isEmpty {
+                add(.required("\(field).name"))
+            } else {
+                syntax("\(field).name", name, Names.environmentNameProblems(name))
+            }
+            let source = variable["valueFrom"]
+            guard !source.isNull else { continue }
+            let kinds = source.members.keys
+            if kinds.isEmpty { add(.invalid("\(field).valueFrom", "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")) }
+            if !(variable["value"].string ?? "").isEmpty {
+                add(.invalid("\(field).valueFrom", "", "may not be specified when `value` is not empty"))
+            }
+            if kinds.count > 1 { add(.invalid("\(field).valueFrom", "", "may not have more than one field specified at a time")) }
+            for kind in ["configMapKeyRef", "secretKeyRef"] where !source[kind].isNull {
+                need("\(field).valueFrom.\(kind).name", source[kind]["name"])
+                need("\(field).valueFrom.\(kind).key", source[kind]["key"])
+            }
+            if !source["fieldRef"].isNull { need("\(field).valueFrom.fieldRef.fieldPath", source["fieldRef"]["fieldPath"]) }
+            if !source["resourceFieldRef"].isNull {
+                need("\(field).valueFrom.resourceFieldRef.resource", source["resourceFieldRef"]["resource"])
+            }
+        }
+        for (index, source) in container["envFrom"].elements.enumerated() {
+            let field = "\(path).envFrom[\(index)]"
+            if let prefix = source["prefix"].string, !prefix.isEmpty {
+                syntax("\(field).prefix", prefix, Names.environmentNameProblems(prefix))
+            }
+            let kinds = ["configMapRef", "secretRef"].filter { !source[$0].isNull }
+            if kinds.isEmpty { add(.invalid(field, "", "must specify one of: `configMapRef` or `secretRef`")) }
+            if kinds.count > 1 { add(.invalid(field, "", "may not have more than one field specified at a time")) }
+            for kind in kinds { need("\(field).\(kind).name", source[kind]["name"]) }
+        }
+    }
+
+    private mutating func mounts(_ mounts: JSON, _ path: String, volumes: Set<String>) {
+        var places: Set<String> = []
+        for (index, mount) in mounts.elements.enumerated() {
+            let field = "\(path)[\(index)]"
+            let name = mount["name"].string ?? ""
+            if name.isEmpty {
+                add(.required("\(field).name"))
+            } else if !volumes.contains(name) {
+                add(.notFound("\(field).name", .string(name)))
+            }
+            let place = mount["mountPath"].string ?? ""
+            if place.isEmpty {
+                add(.required("\(field).mountPath"))
+            } else if !places.insert(place).inserted {
+                add(.invalid("\(field).mountPath", .string(place), "must be unique"))
+            }
+            for sub in ["subPath", "subPathExpr"] {
+                let text = mount[sub].string ?? ""
+                if text.hasPrefix("/") { add(.invalid("\(field).\(sub)", .string(text), "must be a relative path")) }
+                if text.split(separator: "/").contains("..") {
+                    add(.invalid("\(field).\(sub)", .string(text), "must not contain '..'"))
+                }
+            }
+            choice("\(field).mountPropagation", mount["mountPropagation"], ["None", "HostToContainer", "Bidirectional"])
+        }
+    }
+
+    /// Requests and limits: quantities, not negative, requests within limits.
+    mutating func resources(_ resources: JSON, _ path: String) {
+        for list in ["limits", "requests"] {
+            for (name, value) in resources[list].members {
+                let field = "\(path).\(list)[\(name)]"
+                syntax("\(path).\(list)", name, Names.qualifiedNameProblems(name))
+                if !name.contains("/"), Names.qualifiedNameProblems(name).isEmpty,
+                    !["cpu", "memory", "ephemeral-storage"].contains(name), !name.hasPrefix("hugepages-")
+                {
+                    add(.invalid(field, .string(name), "must be a standard resource for containers"))
+                }
+                if let quantity = Quantity(value), quantity.isNegative {
+                    add(.invalid(field, value, "must be greater than or equal to 0"))
+                }
+                if name.contains("/"), let quantity = Quantity(value), Quantity(quantity.value) != quantity {
+                    add(.invalid(field, value, "must be an integer"))
+                }
+            }
+        }
+        for (name, value) in resources["requests"].members {
+            guard let request = Quantity(value) else { continue }
+            let limit = Quantity(resources["limits"][name])
+            if let limit, request > limit {
+                add(
+                    .invalid(
+                        "\(path).requests", value,
+                        "must be less than or equal to \(name) limit of \(limit.canonical)"))
+            } else if name.contains("/"), limit != request {
+                add(.invalid("\(path).requests", value, "must be equal to \(name) limit of \(limit?.canonical ?? "0")"))
+            }
+        }
+        for name in resources["limits"].members.keys where name.contains("/") && resources["requests"][name].isNull {
+            add(.required("\(path).limits[\(name)]", "limit must be set for non overcommitable resources"))
+        }
+    }
+
+    mutating func containerPorts(_ ports: JSON, _ path: String, isHostNetwork: Bool, hostPorts: inout Set<String>) {
+        var names: Set<String> = []
+        for (index, port) in ports.elements.enumerated() {
+            let field = "\(path)[\(index)]"
+            if let name = port["name"].string, !name.isEmpty {
+                syntax("\(field).name", name, Names.portNameProblems(name))
+                if !names.insert(name).inserted { add(.duplicate("\(field).name", .string(name))) }
+            }
+            let number = port["containerPort"].int ?? 0
+            if number == 0 {
+                add(.required("\(field).containerPort"))
+            } else {
+                for complaint in Names.portNumberProblems(number) {
+                    add(.invalid("\(field).containerPort", port["containerPort"], complaint))
+                }
+            }
+            choice("\(field).protocol", port["protocol"], ["SCTP", "TCP", "UDP"], isNeeded: true)
+            guard let hostPort = port["hostPort"].int, hostPort != 0 else { continue }
+            for complaint in Names.portNumberProblems(hostPort) {
+                add(.invalid("\(field).hostPort", port["hostPort"], complaint))
+            }
+            if isHostNetwork, hostPort != number {
+                add(.invalid("\(field).hostPort", port["hostPort"], "must match `containerPort` when `hostNetwork` is true"))
+            }
+            let key = "\(port["hostIP"].string ?? "")/\(port["protocol"].string ?? "")/\(hostPort)"
+            if !hostPorts.insert(key).inserted {
+                add(.duplicate("\(field).hostPort", .string("\(port["protocol"].string ?? "")/\(port["hostIP"].string ?? "")/\(hostPort)")))
+            }
+        }
+    }
+
+    // MARK: Probes and hooks
+
+    mutating func probes(_ container: JSON, _ path: String, isSidecar: Bool) {
+        for name in ["livenessProbe", "readinessProbe", "startupProbe"] where !container[name].isNull {
+            let probe = container[name]
+            let field = "\(path).\(name)"
+            handler(probe, field, allowed: ["exec", "httpGet", "tcpSocket", "grpc"])
+            for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+                notNegative("\(field).\(number)", probe[number])
+            }
+            if name != "readinessProbe", let threshold = probe["successThreshold"].int, threshold != 1 {
+                add(.invalid("\(field).successThreshold", probe["successThreshold"], "must be 1"))
+            }
+            if let seconds = probe["terminationGracePeriodSeconds"].int {
+                if name == "readinessProbe" {
+                    add(
+                        .invalid(
+                            "\(field).terminationGracePeriodSeconds", probe["terminationGracePeriodSeconds"],
+                            "must not be set for readinessProbes"))
+                } else if seconds <= 0 {
+                    add(
+                        .invalid(
+                            "\(field).terminationGracePeriodSeconds", probe["terminationGracePeriodSeconds"],
+                            "must be greater than 0"))
+                }
+            }
+        }
+        for name in ["postStart", "preStop"] where !container["lifecycle"][name].isNull {
+            handler(
+                container["lifecycle"][name], "\(path).lifecycle.\(name)",
+                allowed: ["exec", "httpGet", "tcpSocket", "sleep"])
+        }
+    }
+
+    private mutating func handler(_ handler: JSON, _ path: String, allowed: [String]) {
+        let given = allowed.filter { !handler[$0].isNull }
+        if given.isEmpty { add(.required(path, "must specify a handler type")) }
+        for extra in given.dropFirst() { add(.forbidden("\(path).\(extra)", "may not specify more than 1 handler type")) }
+        switch given.first {
+        case "exec": need("\(path).exec.command", handler["exec"]["command"])
+        case "httpGet":
+            let get = handler["httpGet"]
+            need("\(path).httpGet.path", get["path"])
+            portOrName("\(path).httpGet.port", get["port"])
+            choice("\(path).httpGet.scheme", get["scheme"], ["HTTP", "HTTPS"])
+            for (index, header) in get["httpHeaders"].elements.enumerated() {
+                need("\(path).httpGet.httpHeaders[\(index)].name", header["name"])
+            }
+        case "tcpSocket": portOrName("\(path).tcpSocket.port", handler["tcpSocket"]["port"])
+        case "grpc": portOrName("\(path).grpc.port", handler["grpc"]["port"])
+        case "sleep": notNegative("\(path).sleep.seconds", handler["sleep"]["seconds"])
+        default: break
+        }
+    }
+}

@@ -1,0 +1,232 @@
+import JSON
+import ObjectModel
+
+extension Problems {
+    /// A pod template: labels, annotations and spec.
+    mutating func podTemplate(_ template: JSON, _ path: String) {
+        labels("\(path).labels", template["metadata"]["labels"])
+        MetadataValidation.annotations(template["metadata"]["annotations"], "\(path).annotations", &self)
+        podSpec(template["spec"], "\(path).spec", isTemplate: true)
+        if !template["spec"]["ephemeralContainers"].elements.isEmpty {
+            add(.forbidden("\(path).spec.ephemeralContainers", "ephemeral containers not allowed in pod template"))
+        }
+    }
+
+    /// A pod's spec, after defaults.
+    mutating func podSpec(_ spec: JSON, _ path: String, isTemplate: Bool) {
+        let volumes = podVolumes(spec["volumes"], "\(path).volumes")
+        let isHostNetwork = spec["hostNetwork"].bool == true
+        need("\(path).containers", spec["containers"])
+        var names: Set<String> = []
+        var hostPorts: Set<String> = []
+        for (index, container) in spec["containers"].elements.enumerated() {
+            let field = "\(path).containers[\(index)]"
+            self.container(container, field, volumes: volumes, names: &names)
+            containerPorts(container["ports"], "\(field).ports", isHostNetwork: isHostNetwork, hostPorts: &hostPorts)
+            probes(container, field, isSidecar: true)
+            if !container["restartPolicy"].isNull {
+                choice("\(field).restartPolicy", container["restartPolicy"], ["Always", "Never", "OnFailure"])
+            }
+        }
+        for (index, container) in spec["initContainers"].elements.enumerated() {
+            let field = "\(path).initContainers[\(index)]"
+            self.container(container, field, volumes: volumes, names: &names)
+            let isSidecar = container["restartPolicy"].string == "Always"
+            var ports = hostPorts
+            containerPorts(container["ports"], "\(field).ports", isHostNetwork: isHostNetwork, hostPorts: &ports)
+            choice("\(field).restartPolicy", container["restartPolicy"], ["Always", "Never", "OnFailure"])
+            if isSidecar {
+                probes(container, field, isSidecar: true)
+            } else {
+                for probe in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"]
+                where !container[probe].isNull {
+                    add(.forbidden("\(field).\(probe)", "may not be set for init containers without restartPolicy=Always"))
+                }
+            }
+        }
+        for (index, container) in spec["ephemeralContainers"].elements.enumerated() {
+            self.container(container, "\(path).ephemeralContainers[\(index)]", volumes: volumes, names: &names)
+        }
+        choice("\(path).restartPolicy", spec["restartPolicy"], ["Always", "OnFailure", "Never"], isNeeded: true)
+        dns(spec, path)
+        notNegative("\(path).terminationGracePeriodSeconds", spec["terminationGracePeriodSeconds"])
+        if let seconds = spec["activeDeadlineSeconds"].int, !(1...Int(Int32.max)).contains(seconds) {
+            add(
+                .invalid(
+                    "\(path).activeDeadlineSeconds", spec["activeDeadlineSeconds"],
+                    "must be between 1 and 2147483647, inclusive"))
+        }
+        labels("\(path).nodeSelector", spec["nodeSelector"])
+        if let account = spec["serviceAccountName"].string, !account.isEmpty {
+            syntax("\(path).serviceAccountName", account, Names.dns1123SubdomainProblems(account))
+        }
+        if let node = spec["nodeName"].string, !node.isEmpty {
+            syntax("\(path).nodeName", node, Names.dns1123SubdomainProblems(node))
+        }
+        for field in ["hostname", "subdomain"] {
+            if let text = spec[field].string, !text.isEmpty {
+                syntax("\(path).\(field)", text, Names.dns1123LabelProblems(text))
+            }
+        }
+        if let priorityClass = spec["priorityClassName"].string, !priorityClass.isEmpty {
+            syntax("\(path).priorityClassName", priorityClass, Names.dns1123SubdomainProblems(priorityClass))
+        }
+        for (index, alias) in spec["hostAliases"].elements.enumerated() where IPAddress(alias["ip"].string ?? "") == nil {
+            add(
+                .invalid(
+                    "\(path).hostAliases[\(index)].ip", alias["ip"].isNull ? "" : alias["ip"],
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+        }
+        podSecurityContext(spec, path)
+        scheduling(spec, path)
+        if !spec["nodeName"].isNull, !(spec["nodeName"].string ?? "").isEmpty, !spec["schedulingGates"].elements.isEmpty {
+            add(.forbidden("\(path).nodeName", "cannot be set until all schedulingGates have been cleared"))
+        }
+    }
+
+    private mutating func dns(_ spec: JSON, _ path: String) {
+        choice(
+            "\(path).dnsPolicy", spec["dnsPolicy"], ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+            isNeeded: true)
+        let config = spec["dnsConfig"]
+        if spec["dnsPolicy"].string == "None", config["nameservers"].elements.isEmpty {
+            add(.required("\(path).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"))
+        }
+        if config["nameservers"].elements.count > 3 {
+            add(.invalid("\(path).dnsConfig.nameservers", config["nameservers"], "must not have more than 3 nameservers"))
+        }
+        for (index, server) in config["nameservers"].elements.enumerated() where IPAddress(server.string ?? "") == nil {
+            add(
+                .invalid(
+                    "\(path).dnsConfig.nameservers[\(index)]", server,
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+        }
+        if config["searches"].elements.count > 32 {
+            add(.invalid("\(path).dnsConfig.searches", config["searches"], "must not have more than 32 search paths"))
+        }
+    }
+
+    private mutating func podSecurityContext(_ spec: JSON, _ path: String) {
+        let context = spec["securityContext"]
+        identifiers(context, "\(path).securityContext")
+        for (index, group) in context["supplementalGroups"].elements.enumerated() where (group.int ?? 0) < 0 {
+            add(
+                .invalid(
+                    "\(path).securityContext.supplementalGroups[\(index)]", group, "must be between 0 and 2147483647, inclusive"))
+        }
+        if spec["shareProcessNamespace"].bool == true, spec["hostPID"].bool == true {
+            add(
+                .invalid(
+                    "\(path).shareProcessNamespace", true, "ShareProcessNamespace and HostPID cannot both be enabled"))
+        }
+    }
+
+    /// User and group ids and what contradicts itself in a security context.
+    mutating func identifiers(_ context: JSON, _ path: String) {
+        for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+            if let number = context[field].int, !(0...Int(Int32.max)).contains(number) {
+                add(.invalid("\(path).\(field)", context[field], "must be between 0 and 2147483647, inclusive"))
+            }
+        }
+        let profile = context["seccompProfile"]
+        if !profile.isNull {
+            choice("\(path).seccompProfile.type", profile["type"], ["Localhost", "RuntimeDefault", "Unconfined"], isNeeded: true)
+            if profile["type"].string == "Localhost" {
+                need("\(path).seccompProfile.localhostProfile", profile["localhostProfile"], "must be set when seccomp type is Localhost")
+            }
+        }
+    }
+
+    // MARK: Volumes
+
+    /// - Returns: the names that mounts may use; true for block volumes is not told apart.
+    private mutating func podVolumes(_ volumes: JSON, _ path: String) -> Set<String> {
+        var names: Set<String> = []
+        for (index, volume) in volumes.elements.enumerated() {
+            let field = "\(path)[\(index)]"
+            let name = volume["name"].string ?? ""
+            if name.isEmpty {
+                add(.required("\(field).name"))
+            } else {
+                syntax("\(field).name", name, Names.dns1123LabelProblems(name))
+                if !names.insert(name).inserted { add(.duplicate("\(field).name", .string(name))) }
+            }
+            let sources = volume.members.keys.filter { $0 != "name" }
+            if sources.isEmpty { add(.required(field, "must specify a volume type")) }
+            for extra in sources.dropFirst() { add(.forbidden("\(field).\(extra)", "may not specify more than 1 volume type")) }
+            if let source = sources.first { volumeSource(source, volume[source], "\(field).\(source)") }
+        }
+        return names
+    }
+
+    private mutating func volumeSource(_ kind: String, _ source: JSON, _ path: String) {
+        switch kind {
+        case "hostPath":
+            need("\(path).path", source["path"])
+            if (source["path"].string ?? "").split(separator: "/").contains("..") {
+                add(.invalid("\(path).path", source["path"], "must not contain '..'"))
+            }
+            choice(
+                "\(path).type", source["type"],
+                ["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"])
+        case "secret":
+            need("\(path).secretName", source["secretName"])
+            items(source, path)
+        case "configMap":
+            need("\(path).name", source["name"])
+            items(source, path)
+        case "persistentVolumeClaim": need("\(path).claimName", source["claimName"])
+        case "emptyDir":
+            if let limit = Quantity(source["sizeLimit"]), limit.isNegative {
+                add(.forbidden("\(path).sizeLimit", "SizeLimit field must be a valid resource quantity"))
+            }
+        case "nfs":
+            need("\(path).server", source["server"])
+            need("\(path).path", source["path"])
+        case "csi": need("\(path).driver", source["driver"])
+        case "downwardAPI": items(source, path)
+        case "projected":
+            mode(source["defaultMode"], "\(path).defaultMode")
+            for (index, part) in source["sources"].elements.enumerated() {
+                let field = "\(path).sources[\(index)]"
+                if part.members.count > 1 {
+                    add(.forbidden(field, "may not specify more than 1 volume type per source"))
+                }
+                if !part["secret"].isNull { need("\(field).secret.name", part["secret"]["name"]) }
+                if !part["configMap"].isNull { need("\(field).configMap.name", part["configMap"]["name"]) }
+                let token = part["serviceAccountToken"]
+                if !token.isNull {
+                    need("\(field).serviceAccountToken.path", token["path"])
+                    if let seconds = token["expirationSeconds"].int, seconds < 600 {
+                        add(
+                            .invalid(
+                                "\(field).serviceAccountToken.expirationSeconds", token["expirationSeconds"],
+                                "may not specify a duration less than 10 minutes"))
+                    }
+                }
+            }
+        default: break
+        }
+    }
+
+    private mutating func items(_ source: JSON, _ path: String) {
+        mode(source["defaultMode"], "\(path).defaultMode")
+        for (index, item) in source["items"].elements.enumerated() {
+            let field = "\(path).items[\(index)]"
+            if item["fieldRef"].isNull, item["resourceFieldRef"].isNull { need("\(field).key", item["key"]) }
+            need("\(field).path", item["path"])
+            let text = item["path"].string ?? ""
+            if text.hasPrefix("/") { add(.invalid("\(field).path", item["path"], "must be a relative path")) }
+            if text.split(separator: "/").contains("..") {
+                add(.invalid("\(field).path", item["path"], "must not contain '..'"))
+            }
+            mode(item["mode"], "\(field).mode")
+        }
+    }
+
+    private mutating func mode(_ value: JSON, _ field: String) {
+        if let mode = value.int, !(0...0o777).contains(mode) {
+            add(.invalid(field, value, "must be a number between 0 and 0777 (octal), both inclusive"))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+import JSON
+import ObjectModel
+
+/// Kinds that make pods from a template.
+enum WorkloadValidation {
+    static func deployment(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let spec = tree["spec"]
+        problems.notNegative("spec.replicas", spec["replicas"])
+        selecting(spec, &problems)
+        problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
+        problems.notNegative("spec.revisionHistoryLimit", spec["revisionHistoryLimit"])
+        if let deadline = spec["progressDeadlineSeconds"].int, deadline <= (spec["minReadySeconds"].int ?? 0) {
+            problems.add(
+                .invalid("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"))
+        }
+        let strategy = spec["strategy"]
+        switch strategy["type"].string ?? "" {
+        case "Recreate":
+            if !strategy["rollingUpdate"].isNull {
+                problems.add(.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"))
+            }
+        case "RollingUpdate": rolling(strategy["rollingUpdate"], "spec.strategy.rollingUpdate", &problems)
+        default:
+            problems.choice("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"], isNeeded: true)
+        }
+        return problems.list
+    }
+
+    static func replicaSet(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        problems.notNegative("spec.replicas", tree["spec"]["replicas"])
+        problems.notNegative("spec.minReadySeconds", tree["spec"]["minReadySeconds"])
+        selecting(tree["spec"], &problems)
+        return problems.list
+    }
+
+    static func daemonSet(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let spec = tree["spec"]
+        selecting(spec, &problems)
+        problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
+        problems.choice("spec.updateStrategy.type", spec["updateStrategy"]["type"], ["RollingUpdate", "OnDelete"])
+        if spec["updateStrategy"]["type"].string == "RollingUpdate" {
+            rolling(spec["updateStrategy"]["rollingUpdate"], "spec.updateStrategy.rollingUpdate", &problems)
+        }
+        return problems.list
+    }
+
+    static func statefulSet(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let spec = tree["spec"]
+        problems.choice("spec.podManagementPolicy", spec["podManagementPolicy"], ["OrderedReady", "Parallel"])
+        problems.choice("spec.updateStrategy.type", spec["updateStrategy"]["type"], ["RollingUpdate", "OnDelete"])
+        problems.notNegative("spec.replicas", spec["replicas"])
+        problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
+        selecting(spec, &problems)
+        return problems.list
+    }
+
+    static func statefulSetUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
+        var rest = new["spec"]
+        let before = old["spec"]
+        let mutable = [
+            "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+            "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+        ]
+        for field in mutable { rest.setMember(field, before[field].isNull ? nil : before[field]) }
+        if rest == before { return [] }
+        let list = mutable.dropLast().map { "'\($0)'" }.joined(separator: ", ")
+        return [
+            .forbidden(
+                "spec", "updates to statefulset spec for fields other than \(list) and 'minReadySeconds' are forbidden")
+        ]
+    }
+
+    static func replicationController(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let spec = tree["spec"]
+        problems.notNegative("spec.replicas", spec["replicas"])
+        if spec["selector"].members.isEmpty { problems.add(.required("spec.selector")) }
+        let labels = spec["template"]["metadata"]["labels"]
+        if spec["template"].isNull {
+            problems.add(.required("spec.template"))
+        } else {
+            if !spec["selector"].members.allSatisfy({ labels[$0.key] == $0.value }) { mismatch(labels, &problems) }
+            problems.podTemplate(spec["template"], "spec.template")
+            onlyAlways(spec, &problems)
+        }
+        return problems.list
+    }
+
+    static func job(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        jobSpec(tree["spec"], "spec", &problems)
+        let spec = tree["spec"]
+        if spec["selector"].isNull {
+            problems.add(.required("spec.selector"))
+        } else {
+            problems.labelSelector("spec.selector", spec["selector"])
+            matching(spec["selector"], spec["template"]["metadata"]["labels"], "spec.template.metadata.labels", &problems)
+        }
+        return problems.list
+    }
+
+    private static func jobSpec(_ spec: JSON, _ path: String, _ problems: inout Problems) {
+        for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+            problems.notNegative("\(path).\(field)", spec[field])
+        }
+        problems.choice("\(path).completionMode", spec["completionMode"], ["NonIndexed", "Indexed"])
+        if spec["completionMode"].string == "Indexed", spec["completions"].isNull {
+            problems.add(.required("\(path).completions", "when completion mode is Indexed"))
+        }
+        problems.podTemplate(spec["template"], "\(path).template")
+        let policy = spec["template"]["spec"]["restartPolicy"]
+        if policy.string == "Always" || policy.isNull {
+            problems.add(
+                .required("\(path).template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\""))
+        }
+    }
+
+    static func jobUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
+        let after = new["spec"]
+        let before = old["spec"]
+        var problems = immutable("spec.selector", after["selector"], before["selector"])
+        problems += immutable("spec.completionMode", after["completionMode"], before["completionMode"])
+        if after["completionMode"].string != "Indexed" {
+            problems += immutable("spec.completions", after["completions"], before["completions"])
+        }
+        // A job that has not started may still learn where its pods are to run.
+        let isOpen = before["suspend"].bool == true && old["status"]["startTime"].isNull
+        if !isOpen { problems += immutable("spec.template", after["template"], before["template"]) }
+        return problems
+    }
+
+    static func cronJob(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let spec = tree["spec"]
+        let schedule = spec["schedule"].string ?? ""
+        if schedule.isEmpty {
+            problems.add(.required("spec.schedule"))
+        } else if !schedule.hasPrefix("@"), schedule.split(separator: " ").count != 5 {
+            problems.add(
+                .invalid(
+                    "spec.schedule", .string(schedule),
+                    "expected exactly 5 fields, found \(schedule.split(separator: " ").count): [\(schedule)]"))
+        }
+        problems.choice("spec.concurrencyPolicy", spec["concurrencyPolicy"], ["Allow", "Forbid", "Replace"])
+        for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+            problems.notNegative("spec.\(field)", spec[field])
+        }
+        if (tree["metadata"]["name"].string ?? "").utf8.count > 52 {
+            problems.add(.invalid("metadata.name", tree["metadata"]["name"], "must be no more than 52 characters"))
+        }
+        jobSpec(spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", &problems)
+        return problems.list
+    }
+
+    static func selectorUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
+        immutable("spec.selector", new["spec"]["selector"], old["spec"]["selector"])
+    }
+
+    // MARK: Parts
+
+    /// Selector and template, and that they fit.
+    private static func selecting(_ spec: JSON, _ problems: inout Problems) {
+        let selector = spec["selector"]
+        if selector.isNull {
+            problems.add(.required("spec.selector"))
+        } else {
+            problems.labelSelector("spec.selector", selector)
+            if selector["matchLabels"].members.isEmpty, selector["matchExpressions"].elements.isEmpty {
+                problems.add(.invalid("spec.selector", selector, "empty selector is invalid for deployment"))
+            }
+        }
+        if spec["template"].isNull {
+            problems.add(.required("spec.template"))
+            return
+        }
+        if !selector.isNull {
+            matching(selector, spec["template"]["metadata"]["labels"], "spec.template.metadata.labels", &problems)
+        }
+        problems.podTemplate(spec["template"], "spec.template")
+        onlyAlways(spec, &problems)
+        if !spec["template"]["spec"]["activeDeadlineSeconds"].isNull {
+            problems.add(.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"))
+        }
+    }
+
+    private static func matching(_ selector: JSON, _ labels: JSON, _ field: String, _ problems: inout Problems) {
+        guard let parsed = try? LabelSelector(labelSelector: selector) else { return }
+        if !parsed.matches(labels.stringMap) { mismatch(labels, field: field, &problems) }
+    }
+
+    private static func mismatch(_ labels: JSON, field: String = "spec.template.metadata.labels", _ problems: inout Problems) {
+        problems.add(
+            .invalid(field, labels.isNull ? [:] : labels, "`selector` does not match template `labels`"))
+    }
+
+    private static func onlyAlways(_ spec: JSON, _ problems: inout Problems) {
+        let policy = spec["template"]["spec"]["restartPolicy"]
+        if let text = policy.string, text != "Always" {
+            problems.add(.notSupported("spec.template.spec.restartPolicy", policy, ["Always"]))
+        }
+    }
+
+    private static func rolling(_ update: JSON, _ path: String, _ problems: inout Problems) {
+        for field in ["maxUnavailable", "maxSurge"] {
+            let value = update[field]
+            if let number = value.int {
+                if number < 0 { problems.add(.invalid("\(path).\(field)", value, "must be greater than or equal to 0")) }
+            } else if let text = value.string {
+                guard text.hasSuffix("%"), let percent = Int(text.dropLast()), percent >= 0 else {
+                    problems.add(
+                        .invalid(
+                            "\(path).\(field)", value,
+                            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"))
+                    continue
+                }
+                if field == "maxUnavailable", percent > 100 {
+                    problems.add(.invalid("\(path).\(field)", value, "must not be greater than 100%"))
+                }
+            }
+        }
+        func isZero(_ value: JSON) -> Bool { value.int == 0 || value.string == "0%" }
+        if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
+            problems.add(.invalid("\(path).maxUnavailable", update["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
+        }
+    }
+}

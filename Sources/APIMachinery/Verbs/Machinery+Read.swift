@@ -1,0 +1,197 @@
+public import ClusterClient
+public import ObjectModel
+public import Schema
+
+extension Machinery: APIBackend {
+    public func get(_ resource: ResourceDefinition, _ key: ObjectKey, resourceVersion: String) async throws -> Object {
+        let cache = try stored(resource, verb: "get")
+        if let revision = try parseRevision(resourceVersion), revision > 0 { try await waitUntilVisible(revision) }
+        guard let object = cache.get(key) else { throw StatusError.notFound(resource.resource.groupResource, name: key.name) }
+        return VersionConversion.object(object, as: resource.kind)
+    }
+
+    public func list(_ resource: ResourceDefinition, namespace: String?, options: ListOptions) async throws
+        -> ObjectList
+    {
+        let cache = try stored(resource, verb: "list")
+        try checkListOptions(options)
+        let selection = try Selection(
+            namespace: namespace, labels: options.labelSelector, fields: options.fieldSelector,
+            resource: resource.resource, catalog: catalog)
+        let limit = options.limit.flatMap { $0 > 0 ? $0 : nil }
+        if let text = options.continueToken, !text.isEmpty {
+            return try await continued(try ContinueToken(text), cache, resource, selection, limit: limit)
+        }
+        var past: Revision?
+        if let revision = try parseRevision(options.resourceVersion), revision > 0 {
+            try await waitUntilVisible(revision)
+            // With a limit and no match rule, a revision means exactly that one, as it always did.
+            if options.resourceVersionMatch == "Exact" || (options.resourceVersionMatch.isEmpty && limit != nil) {
+                past = revision
+            }
+        }
+        let page = try await page(cache, selection, after: nil, limit: limit, at: past)
+        return answer(page, resource, tokenRevision: page.revision)
+    }
+
+    private func continued(
+        _ token: ContinueToken, _ cache: WatchCache, _ resource: ResourceDefinition, _ selection: Selection,
+        limit: Int?
+    ) async throws -> ObjectList {
+        if token.revision > 0 { try await waitUntilVisible(token.revision) }
+        do {
+            let page = try await page(
+                cache, selection, after: token.last, limit: limit, at: token.revision == 0 ? nil : token.revision)
+            return answer(page, resource, tokenRevision: page.revision)
+        } catch var error as StatusError where error.reason == .expired && token.revision > 0 {
+            error.message =
+                "the continue token is too old for a consistent list: list again without it, or go on with the token "
+                + "of this response, which may skip or repeat what changed in between"
+            error.continueToken = ContinueToken(revision: 0, last: token.last).text
+            throw error
+        }
+    }
+
+    private func answer(_ page: CachePage, _ resource: ResourceDefinition, tokenRevision: Revision) -> ObjectList {
+        ObjectList(
+            items: VersionConversion.objects(page.objects, as: resource.kind), resourceVersion: page.revision,
+            continueToken: page.next.map { ContinueToken(revision: tokenRevision, last: $0).text },
+            remainingItemCount: page.next == nil ? nil : page.remaining)
+    }
+
+    /// One page from the cache, or from the store when the cache does not reach back that far.
+    private func page(
+        _ cache: WatchCache, _ selection: Selection, after: ObjectKey?, limit: Int?, at past: Revision?
+    ) async throws -> CachePage {
+        do {
+            return try cache.list(selection, after: after, limit: limit, at: past, applied: caches.gate.applied)
+        } catch {
+            guard let past else { throw StatusError.internalError("\(error)") }
+            let objects: [Object]
+            do {
+                objects = try await caches.past(of: cache, at: past)
+            } catch {
+                throw StatusError.expired("The resourceVersion for the provided list is too old.")
+            }
+            var page = CachePage(objects: [], revision: past)
+            for object in objects where after.map({ $0 < object.key }) ?? true {
+                let node = object.kind.kind == "Pod" ? object.tree["spec"]["nodeName"].string ?? "" : ""
+                guard selection.matches(object, nodeName: node) else { continue }
+                if let limit, page.objects.count == limit {
+                    page.next = page.objects.last?.key
+                    break
+                }
+                page.objects.append(object)
+            }
+            return page
+        }
+    }
+
+    // MARK: Watch
+
+    public func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws
+        -> WatchSubscription
+    {
+        let cache = try stored(resource, verb: "watch")
+        try checkWatchQuery(query)
+        let selection = try Selection(
+            namespace: namespace, labels: query.labelSelector, fields: query.fieldSelector,
+            resource: resource.resource, catalog: catalog)
+        let revision = try parseRevision(query.resourceVersion) ?? 0
+        if revision > 0 { try await waitUntilVisible(revision) }
+        let start: WatchCache.WatchStart =
+            if query.sendInitialEvents {
+                query.allowBookmarks ? .everythingThenBookmark : .everything
+            } else if revision == 0 {
+                .everything
+            } else {
+                .after(revision)
+            }
+        let watcher: Watcher
+        do {
+            watcher = try cache.watch(
+                selection, from: start, allowBookmarks: query.allowBookmarks, applied: caches.gate.applied)
+        } catch {
+            throw StatusError.expired("too old resource version: \(revision) (\(error.oldest))")
+        }
+        let cancel: @Sendable () -> Void = { cache.unwatch(watcher) }
+        let lifetime = WatchLifetime(cancel: cancel)
+        let kind = resource.kind
+        let converts = cache.definition.kind != kind
+        let events = AsyncThrowingStream<[WatchEvent], any Error> {
+            // The closure keeps the lifetime: when the stream goes, the watch ends.
+            _ = lifetime
+            guard let batch = try await watcher.channel.next() else { return nil }
+            guard converts else { return batch }
+            return batch.map { WatchEvent($0.kind, VersionConversion.object($0.object, as: kind)) }
+        }
+        return WatchSubscription(events: events, cancel: cancel)
+    }
+
+    // MARK: Revisions and parameters
+
+    /// - Returns: nil for an empty text.
+    /// - Throws: 400 for anything but a decimal number.
+    func parseRevision(_ text: String) throws -> Revision? {
+        if text.isEmpty { return nil }
+        guard let revision = Revision(text), text.utf8.first != UInt8(ascii: "+") else {
+            throw StatusError.badRequest("resourceVersion: Invalid value: \"\(text.prefix(64))\": it is no decimal number")
+        }
+        return revision
+    }
+
+    /// Waits for a revision of which a client says that it exists.
+    /// - Throws: 504 after three seconds.
+    func waitUntilVisible(_ revision: Revision) async throws {
+        if await caches.gate.wait(for: revision, timeout: .seconds(3)) { return }
+        try Task.checkCancellation()
+        var error = StatusError.timeout(
+            "Too large resource version: \(revision), current: \(caches.gate.applied)")
+        error.causes = [.init(reason: "ResourceVersionTooLarge", message: "Too large resource version")]
+        error.retryAfterSeconds = 1
+        throw error
+    }
+
+    private func checkListOptions(_ options: ListOptions) throws {
+        let hasToken = !(options.continueToken ?? "").isEmpty
+        if !options.resourceVersionMatch.isEmpty {
+            let field = "resourceVersionMatch"
+            var problems: [FieldError] = []
+            if hasToken { problems.append(.forbidden(field, "it may not stand beside continue")) }
+            if options.resourceVersion.isEmpty {
+                problems.append(.forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            }
+            if !["Exact", "NotOlderThan"].contains(options.resourceVersionMatch) {
+                problems.append(
+                    .notSupported(field, .string(options.resourceVersionMatch), ["Exact", "NotOlderThan", ""]))
+            } else if options.resourceVersionMatch == "Exact", options.resourceVersion == "0" {
+                problems.append(
+                    .forbidden(field, "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""))
+            }
+            try throwListOptions(problems)
+        }
+        if hasToken, !options.resourceVersion.isEmpty, options.resourceVersion != "0" {
+            throw StatusError.badRequest("specifying resource version is not allowed when using continue")
+        }
+    }
+
+    private func checkWatchQuery(_ query: WatchQuery) throws {
+        var problems: [FieldError] = []
+        let field = "resourceVersionMatch"
+        if query.sendInitialEvents {
+            if query.resourceVersionMatch != "NotOlderThan" {
+                problems.append(
+                    .forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+            }
+        } else if !query.resourceVersionMatch.isEmpty {
+            problems.append(.forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        }
+        try throwListOptions(problems)
+    }
+
+    private func throwListOptions(_ problems: [FieldError]) throws {
+        if problems.isEmpty { return }
+        throw StatusError.invalid(
+            GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "ListOptions"), name: "", problems)
+    }
+}

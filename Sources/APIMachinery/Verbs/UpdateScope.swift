@@ -1,0 +1,123 @@
+import JSON
+import ObjectModel
+import Schema
+
+/// Which part of an object an update may change; the rest stays as it was, whatever the client sent.
+enum UpdateScope: Hashable, Sendable {
+    case object
+    case status
+    /// `namespaces/finalize`
+    case finalize
+    /// `certificatesigningrequests/approval`
+    case approval
+    /// `pods/ephemeralcontainers`
+    case ephemeralContainers
+    /// `pods/resize`
+    case resize
+
+    /// - Throws: 404 for a subresource the kind does not have (or that is no update).
+    init(_ subresource: String?, of resource: ResourceDefinition) throws(StatusError) {
+        guard let subresource else {
+            self = .object
+            return
+        }
+        guard resource.subresource(subresource) != nil else {
+            throw StatusError(
+                code: 404, reason: .notFound, message: "the server could not find the requested resource")
+        }
+        switch subresource {
+        case "status": self = .status
+        case "finalize": self = .finalize
+        case "approval": self = .approval
+        case "ephemeralcontainers": self = .ephemeralContainers
+        case "resize": self = .resize
+        default:
+            throw .methodNotAllowed(
+                "update is not supported on subresource \"\(subresource)\" of \(resource.resource.groupResource)")
+        }
+    }
+
+    var subresource: String? {
+        switch self {
+        case .object: nil
+        case .status: "status"
+        case .finalize: "finalize"
+        case .approval: "approval"
+        case .ephemeralContainers: "ephemeralcontainers"
+        case .resize: "resize"
+        }
+    }
+
+    /// Whether defaults and the kind's own preparation apply.
+    var touchesSpec: Bool {
+        switch self {
+        case .object, .ephemeralContainers, .resize: true
+        case .status, .finalize, .approval: false
+        }
+    }
+
+    /// The old object with only the part that this scope may change taken from the proposal.
+    func confine(_ proposal: JSON, old: JSON, rules: KindRules) -> JSON {
+        var result: JSON
+        switch self {
+        case .object:
+            result = proposal
+            if rules.hasStatus {
+                let status = old["status"]
+                result.setMember("status", status.isNull ? nil : status)
+            }
+            return result
+        case .status:
+            result = old
+            result.setMember("status", proposal["status"].isNull ? nil : proposal["status"])
+            // Agents annotate their node together with its status.
+            if rules.statusCarriesMetadata {
+                for field in ["labels", "annotations", "finalizers"] {
+                    let value = proposal["metadata"][field]
+                    result["metadata"].setMember(field, value.isNull ? nil : value)
+                }
+            }
+        case .finalize:
+            result = old
+            let finalizers = proposal["spec"]["finalizers"]
+            result["spec"].setMember("finalizers", finalizers.elements.isEmpty ? nil : finalizers)
+        case .approval:
+            result = old
+            let kept = old["status"]["conditions"].elements.filter { !Self.isVerdict($0) }
+            let verdicts = proposal["status"]["conditions"].elements.filter(Self.isVerdict)
+            result["status"]["conditions"] = .array(verdicts + kept)
+        case .ephemeralContainers:
+            result = old
+            let containers = proposal["spec"]["ephemeralContainers"]
+            result["spec"].setMember("ephemeralContainers", containers.isNull ? nil : containers)
+        case .resize:
+            result = old
+            for list in ["containers", "initContainers"] {
+                let wanted = Dictionary(
+                    proposal["spec"][list].elements.map { ($0["name"].string ?? "", $0) }, uniquingKeysWith: { a, _ in a })
+                for index in old["spec"][list].elements.indices {
+                    guard let new = wanted[old["spec"][list][index]["name"].string ?? ""] else { continue }
+                    for field in ["resources", "resizePolicy"] {
+                        result["spec"][list][index].setMember(field, new[field].isNull ? nil : new[field])
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    private static func isVerdict(_ condition: JSON) -> Bool {
+        ["Approved", "Denied"].contains(condition["type"].string ?? "")
+    }
+
+    /// Problems of the outcome.
+    func validate(_ tree: JSON, old: JSON, rules: KindRules) -> [FieldError] {
+        switch self {
+        case .object: rules.validate(tree) + rules.validateUpdate(tree, old)
+        case .status: rules.validateStatus(tree, old)
+        case .ephemeralContainers: PodUpdateValidation.ephemeralContainers(tree, old)
+        case .resize: PodUpdateValidation.resize(tree, old)
+        case .finalize, .approval: []
+        }
+    }
+}
