@@ -56,16 +56,11 @@ metadata: {name: $1-$i, labels: {bench: $1}}
 spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: 'bench.local/sleep:1', imagePullPolicy: Never, command: [sleep, '3600']}]}
 "
   done
-  # Seconds from the first creation to the last container's start, by the API's own clocks would be whole seconds only.
   local begin end
-  kubectl get pods -l "bench=$1" -w --output-watch-events -o jsonpath='{.object.status.phase}{"\n"}' >"$data/watch" 2>/dev/null &
-  local watch=$!
-  sleep 1
   begin=$(now)
   kubectl create -f - <<<"$text" >/dev/null
   until [[ $(grep -c Running <(kubectl get pods -l "bench=$1" --no-headers)) == "$2" ]]; do sleep 0.02; done
   end=$(now)
-  kill "$watch" 2>/dev/null || true
   seconds "$begin" "$end"
   kubectl delete pods -l "bench=$1" --wait=true >/dev/null
 }
