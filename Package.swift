@@ -120,6 +120,7 @@ let package = Package(
             "APIMachinery", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
             nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
         ]),
+        tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
         tests("Store", ["StoreTorture", log]),
         tests("Security", ["ObjectModel", "JSON", x509, asn1]),
         // The program that the store's kill test kills.
@@ -131,6 +132,7 @@ let package = Package(
         tests("ObjectModel", ["JSON"]),
         tests("Schema", ["ObjectModel", "JSON"]),
         tests("Ledger", ["ObjectModel"]),
+        tests("Controllers", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", log]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
         room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
