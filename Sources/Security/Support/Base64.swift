@@ -1,0 +1,61 @@
+/// Base64 (RFC 4648): the standard alphabet with padding, and the URL alphabet without.
+enum Base64 {
+    private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+    private static let urlValues: [UInt8] = {
+        var values = [UInt8](repeating: 0xFF, count: 256)
+        for (value, character) in url.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
+
+    /// Standard alphabet, padded with `=`.
+    static func encode(_ bytes: some Collection<UInt8>) -> String {
+        var out = encode(bytes, standard)
+        while out.count % 4 != 0 { out.append(0x3D) }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// URL alphabet without padding, as in JWTs.
+    static func encodeURL(_ bytes: some Collection<UInt8>) -> String {
+        String(decoding: encode(bytes, url), as: UTF8.self)
+    }
+
+    private static func encode(_ bytes: some Collection<UInt8>, _ alphabet: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity((bytes.count * 4 + 2) / 3 + 2)
+        var pending: UInt32 = 0
+        var bits = 0
+        for byte in bytes {
+            pending = pending << 8 | UInt32(byte)
+            bits += 8
+            while bits >= 6 {
+                bits -= 6
+                out.append(alphabet[Int(pending >> UInt32(bits) & 63)])
+            }
+            pending &= 0xFF
+        }
+        if bits > 0 { out.append(alphabet[Int(pending << UInt32(6 - bits) & 63)]) }
+        return out
+    }
+
+    /// Decodes the URL alphabet strictly: no padding, no other character, no stray bits, so that each byte string has
+    /// exactly one spelling and a token cannot be respelled.
+    static func decodeURL(_ text: some Collection<UInt8>) -> [UInt8]? {
+        var out: [UInt8] = []
+        out.reserveCapacity(text.count * 3 / 4)
+        var pending: UInt32 = 0
+        var bits = 0
+        for character in text {
+            let value = urlValues[Int(character)]
+            if value == 0xFF { return nil }
+            pending = (pending << 6 | UInt32(value)) & 0xFFF
+            bits += 6
+            if bits >= 8 {
+                bits -= 8
+                out.append(UInt8(pending >> UInt32(bits) & 0xFF))
+            }
+        }
+        if text.count % 4 == 1 || pending & (1 << UInt32(bits) - 1) != 0 { return nil }
+        return out
+    }
+}
