@@ -26,7 +26,8 @@ public final class SocketConnection: ByteConnection {
         // The task lives as long as the connection: both directions end, or `close` closes the channel.
         Task {
             do {
-                try await channel.executeThenClose { inbound, outbound in
+                try await channel.executeThenClose { inbound, _ in
+                    let outbound = ChannelWriter<ByteBuffer>(channel.channel)
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         group.addTask {
                             for try await buffer in inbound {
@@ -38,7 +39,7 @@ public final class SocketConnection: ByteConnection {
                             while let bytes = try await outgoing.next() {
                                 try await outbound.write(ByteBuffer(bytes: bytes))
                             }
-                            outbound.finish()
+                            try await outbound.finish()
                         }
                         try await group.waitForAll()
                     }

@@ -197,7 +197,8 @@ extension ContainerSecurity {
             $0.readonlyRootfs = readOnlyRootFilesystem
             $0.noNewPrivs = noNewPrivileges
             $0.seccomp = seccomp.wire
-            $0.apparmor = apparmor.wire
+            // Not set means the default profile where there is AppArmor; said aloud it is an error where there is none.
+            if apparmor != .runtimeDefault { $0.apparmor = apparmor.wire }
             if !privileged {
                 $0.maskedPaths = maskedPaths ?? Self.defaultMaskedPaths
                 $0.readonlyPaths = readonlyPaths ?? Self.defaultReadonlyPaths

@@ -74,25 +74,32 @@ final class SPDYProcessSession: ProcessSession {
         return streams
     }
 
-    /// Gathers output until both streams end, and the status.
+    /// Gathers output until both streams end, and the status. Servers reset streams instead of closing them when they
+    /// are done, so a reset after the status is an end like another.
     private static func collect(
         _ streams: Streams, _ ended: OnceValue<ProcessExit>, _ pieces: BoundedQueue<ProcessOutput>
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                while let bytes = try await streams.output?.incoming.next() {
+                while let bytes = try? await streams.output?.incoming.next() {
                     await pieces.send(.standardOutput(bytes), cost: bytes.count)
                 }
             }
             group.addTask {
-                while let bytes = try await streams.errorOutput?.incoming.next() {
+                while let bytes = try? await streams.errorOutput?.incoming.next() {
                     await pieces.send(.standardError(bytes), cost: bytes.count)
                 }
             }
-            group.addTask {
-                ended.set(ExitStatus.parse(try await streams.error.readAll(limit: 64 * 1024)))
-            }
+            var status: [UInt8] = []
+            do {
+                while let bytes = try await streams.error.incoming.next() {
+                    guard status.count < 64 * 1024 else { break }
+                    status += bytes
+                }
+            } catch where !status.isEmpty {}
             try await group.waitForAll()
+            ended.set(ExitStatus.parse(status))
+            pieces.finish()
         }
     }
 

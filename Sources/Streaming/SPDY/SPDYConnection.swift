@@ -23,20 +23,16 @@ final class SPDYConnection: Sendable {
     }
 
     /// Drives the connection while `body` runs, then sends what is still queued and closes the channel.
-    ///
-    /// - Parameter received: bytes that were read already, behind the HTTP head.
     func run(
-        _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>, received: ByteBuffer = ByteBuffer(),
-        _ body: @escaping @Sendable () async throws -> Void
+        _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
-        try await channel.executeThenClose { inbound, outbound in
-            try await run(inbound, outbound, received: received, body)
+        try await channel.executeThenClose { inbound, _ in
+            try await run(inbound, ChannelWriter(channel.channel), body)
         }
     }
 
-    func run(
-        _ inbound: some AsyncSequence<ByteBuffer, any Error> & Sendable,
-        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, received: ByteBuffer,
+    private func run(
+        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: ChannelWriter<ByteBuffer>,
         _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
         let writer = OnceValue<Void>()
@@ -47,7 +43,7 @@ final class SPDYConnection: Sendable {
             }
             group.addTask {
                 do {
-                    try await self.read(inbound, received: received)
+                    try await self.read(inbound)
                     self.close(StreamingError("the peer closed the connection"))
                 } catch {
                     self.close(error)
@@ -109,9 +105,8 @@ final class SPDYConnection: Sendable {
 
     // MARK: - Loops
 
-    private func read(_ inbound: some AsyncSequence<ByteBuffer, any Error>, received: ByteBuffer) async throws {
+    private func read(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws {
         var decoder = SPDYDecoder()
-        for frame in try decoder.decode(received) { try await handle(frame) }
         for try await buffer in inbound {
             for frame in try decoder.decode(buffer) { try await handle(frame) }
         }
@@ -142,7 +137,7 @@ final class SPDYConnection: Sendable {
         }
     }
 
-    private func write(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    private func write(_ outbound: ChannelWriter<ByteBuffer>) async throws {
         let encoder = SPDYEncoder()
         while let frame = try await outgoing.next() {
             var buffer = ByteBuffer()

@@ -48,7 +48,10 @@ enum ExitStatus {
             return .failed(String(decoding: bytes, as: UTF8.self))
         }
         if status["status"].string == "Success" { return .code(0) }
-        let message = status["message"].string ?? "the runtime gives no reason"
+        var message = status["message"].string ?? "the runtime gives no reason"
+        // What an InternalError's message starts with; it is put back when the failure is told on.
+        let prefix = "Internal error occurred: "
+        if message.hasPrefix(prefix) { message.removeFirst(prefix.count) }
         guard status["reason"].string == "NonZeroExitCode" else { return .failed(message) }
         for cause in status["details"]["causes"].elements where cause["reason"].string == "ExitCode" {
             if let code = cause["message"].string.flatMap({ Int($0) }) { return .code(code) }

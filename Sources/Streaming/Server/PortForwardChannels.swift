@@ -21,7 +21,8 @@ struct PortForwardChannels: Sendable {
             throw StreamingError("the query must name 1 to 127 ports")
         }
         let queues = ports.map { _ in BoundedQueue<[UInt8]>(limit: StreamLimits.bufferedBytes) }
-        try await channel.executeThenClose { inbound, outbound in
+        try await channel.executeThenClose { inbound, _ in
+            let outbound = ChannelWriter<WebSocketFrame>(channel.channel)
             for (index, port) in ports.enumerated() {
                 // Both channels start with the port, little endian.
                 let greeting = [UInt8(port & 255), UInt8(port >> 8)]
@@ -55,7 +56,7 @@ struct PortForwardChannels: Sendable {
 
     private func forward(
         _ index: Int, _ port: Int, _ queue: BoundedQueue<[UInt8]>,
-        _ outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>,
+        _ outbound: ChannelWriter<WebSocketFrame>,
         _ connect: @Sendable (Int) async throws -> any ByteConnection
     ) async {
         do {

@@ -20,14 +20,14 @@ final class WebSocketPeer: RemoteCommandPeer {
     let sizes: AsyncStream<TerminalSize>
     private let sizeSink: AsyncStream<TerminalSize>.Continuation
     private let codec: ChannelCodec
-    private let outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
+    private let outbound: ChannelWriter<WebSocketFrame>
     private let allocator: ByteBufferAllocator
     private let hasInput: Bool
     private let end = OnceValue<Void>()
 
     init(
-        _ codec: ChannelCodec, _ outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>,
-        _ allocator: ByteBufferAllocator, options: ExecOptions
+        _ codec: ChannelCodec, _ outbound: ChannelWriter<WebSocketFrame>, _ allocator: ByteBufferAllocator,
+        options: ExecOptions
     ) {
         self.codec = codec
         self.outbound = outbound

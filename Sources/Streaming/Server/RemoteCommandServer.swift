@@ -44,8 +44,8 @@ public struct RemoteCommandServer: Sendable {
         _ open: @escaping @Sendable () async throws -> any ProcessSession
     ) async throws {
         let allocator = channel.channel.allocator
-        try await channel.executeThenClose { inbound, outbound in
-            let peer = WebSocketPeer(codec, outbound, allocator, options: options)
+        try await channel.executeThenClose { inbound, _ in
+            let peer = WebSocketPeer(codec, ChannelWriter(channel.channel), allocator, options: options)
             try await peer.greet(options: options)
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 group.addTask {
