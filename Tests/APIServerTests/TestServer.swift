@@ -54,8 +54,11 @@ struct TestServer: Sendable {
         }
     }
 
+    private static let serverKey = Result { try pki.serverCertificate(names: [], addresses: []) }
+    private static let adminKey = Result { try pki.adminCertificate() }
+
     static func configuration() throws -> APIServerConfiguration {
-        let server = try pki.serverCertificate(names: [], addresses: [])
+        let server = try serverKey.get()
         return APIServerConfiguration(
             bindAddress: "127.0.0.1", port: 0, certificateChainPEM: server.certificatePEM,
             privateKeyPEM: server.privateKeyPEM, clientAuthorityPEM: pki.authority.certificatePEM)
@@ -66,7 +69,7 @@ struct TestServer: Sendable {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(pki.authority.certificatePEM.utf8)))
         guard admin else { return tls }
-        let certificate = try pki.adminCertificate()
+        let certificate = try adminKey.get()
         tls.certificateChain = try NIOSSLCertificate.fromPEMBytes(Array(certificate.certificatePEM.utf8)).map {
             .certificate($0)
         }

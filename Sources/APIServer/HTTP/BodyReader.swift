@@ -2,6 +2,7 @@ import ClusterClient
 import JSON
 import NIOCore
 import ObjectModel
+import Schema
 
 /// A decoded request body.
 struct DecodedBody: Sendable {
@@ -12,14 +13,24 @@ struct DecodedBody: Sendable {
 
 /// Reads request bodies.
 enum BodyReader {
-    /// - Throws: `StatusError` 415 for other types than JSON and YAML, 400 for malformed text.
-    static func read(_ request: Request, as kind: GroupVersionKind) throws -> DecodedBody {
+    /// What Go clients write unless told otherwise. Answers are JSON, which they all accept.
+    private static let protobuf = "application/vnd.kubernetes.protobuf"
+
+    /// - Throws: `StatusError` 415 for other types than JSON, YAML and protobuf, 400 for malformed bytes.
+    static func read(_ request: Request, as kind: GroupVersionKind, _ catalog: Catalog) throws -> DecodedBody {
         let type = bareMediaType(request.headers.first(name: "content-type") ?? "application/json")
         switch type {
         case "", "application/json", "text/json": return try json(request.body, as: kind)
         case "application/yaml", "application/x-yaml": return try yaml(request.body, as: kind)
+        case protobuf:
+            do {
+                return DecodedBody(
+                    value: try catalog.decodeProtobuf(Array(request.body.readableBytesView), expecting: kind))
+            } catch {
+                throw malformed(kind, "protobuf parse error: \(error)")
+            }
         default:
-            throw unsupported(accepted: Representation.accepted)
+            throw unsupported(accepted: Representation.accepted + [protobuf])
         }
     }
 

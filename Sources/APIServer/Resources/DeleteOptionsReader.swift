@@ -1,6 +1,7 @@
 import ClusterClient
 import JSON
 import ObjectModel
+import Schema
 
 /// Options of DELETE: in the body, or in the query when there is none.
 struct DeleteRequest: Sendable {
@@ -8,7 +9,7 @@ struct DeleteRequest: Sendable {
     /// `orphanDependents=false` was asked for: an object that stays for a while is answered with 202.
     var isDependentsFirst = false
 
-    init(_ call: Call) throws {
+    init(_ call: Call, _ catalog: Catalog) throws {
         let query = call.request.query
         var problems: [FieldError] = []
         var dryRun = query.all("dryRun").filter { !$0.isEmpty }
@@ -22,7 +23,7 @@ struct DeleteRequest: Sendable {
         }
         if call.request.body.readableBytes > 0 {
             let kind = GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "DeleteOptions")
-            let body = try BodyReader.read(call.request, as: kind).value
+            let body = try BodyReader.read(call.request, as: kind, catalog).value
             guard body.object != nil || body.isNull else { throw StatusError.badRequest("DeleteOptions must be an object") }
             if let name = body["kind"].string, !name.isEmpty, name != "DeleteOptions" {
                 throw StatusError.badRequest(

@@ -8,7 +8,7 @@ import Schema
 extension Dispatcher {
     func create(_ call: Call, _ definition: ResourceDefinition) async throws -> Answer {
         let namespace = definition.isNamespaced ? call.info.namespace : ""
-        let body = try BodyReader.read(call.request, as: definition.kind)
+        let body = try BodyReader.read(call.request, as: definition.kind, backend.catalog)
         let context = try Options.write(call, kind: "CreateOptions", duplicates: body.duplicates)
         let object = try checked(body.value, definition.kind, namespace: namespace, name: nil)
         if definition.resource.group.isEmpty, definition.resource.resource == "bindings" {
@@ -33,7 +33,7 @@ extension Dispatcher {
     func createSubresource(
         _ call: Call, _ definition: ResourceDefinition, _ subresource: ResourceDefinition.Subresource
     ) async throws -> Answer {
-        let body = try BodyReader.read(call.request, as: subresource.kind)
+        let body = try BodyReader.read(call.request, as: subresource.kind, backend.catalog)
         let context = try Options.write(call, kind: "CreateOptions", duplicates: body.duplicates)
         let namespace = definition.isNamespaced ? call.info.namespace : ""
         var value = body.value
@@ -50,7 +50,7 @@ extension Dispatcher {
         _ call: Call, _ definition: ResourceDefinition, _ key: ObjectKey, subresource: ResourceDefinition.Subresource?
     ) async throws -> Answer {
         let kind = subresource?.kind ?? definition.kind
-        let body = try BodyReader.read(call.request, as: kind)
+        let body = try BodyReader.read(call.request, as: kind, backend.catalog)
         let context = try Options.write(call, kind: "UpdateOptions", duplicates: body.duplicates)
         let object = try checked(body.value, kind, namespace: key.namespace, name: key.name)
         let result = try await backend.update(
@@ -119,7 +119,7 @@ extension Dispatcher {
     // MARK: Deleting
 
     func delete(_ call: Call, _ definition: ResourceDefinition, _ key: ObjectKey) async throws -> Answer {
-        let request = try DeleteRequest(call)
+        let request = try DeleteRequest(call, backend.catalog)
         let context = RequestContext(user: call.user, isDryRun: request.options.isDryRun)
         let result = try await backend.delete(definition, key, options: request.options, context: context)
         let warnings = context.warnings
@@ -150,7 +150,7 @@ extension Dispatcher {
     }
 
     func deleteCollection(_ call: Call, _ definition: ResourceDefinition) async throws -> Answer {
-        let request = try DeleteRequest(call)
+        let request = try DeleteRequest(call, backend.catalog)
         let options = try Options.list(call, definition, backend.catalog)
         let context = RequestContext(user: call.user, isDryRun: request.options.isDryRun)
         let namespace = call.info.namespace.isEmpty || !definition.isNamespaced ? nil : call.info.namespace
