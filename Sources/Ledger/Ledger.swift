@@ -138,6 +138,11 @@ public final class Ledger: Sendable {
         }
     }
 
+    /// One node as it is now; nil when nothing is known of it.
+    public func node(_ name: String) -> LedgerSnapshot.Node? {
+        state.withLock { state in state.slots[name].flatMap { state.nodes[$0]?.node } }
+    }
+
     /// The claims on a node, in no order.
     public func claims(on node: String) -> [Claim] {
         state.withLock { state in

@@ -1,0 +1,103 @@
+import ObjectModel
+
+/// Why a pod found no node: the reasons and how many nodes each of them concerns.
+struct Diagnosis {
+    var total = 0
+    var reasons: [String: Int] = [:]
+    /// A reason for the pod as a whole, before any node was looked at.
+    var overall: String?
+    var rejectedBy: RejectedBy = []
+    /// Slots where taking pods away might help.
+    var resolvable: [Int] = []
+
+    mutating func add(_ reason: String) { reasons[reason, default: 0] += 1 }
+
+    /// `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`
+    var message: String {
+        if total == 0 { return "no nodes available to schedule pods" }
+        let text = overall ?? reasons.map { "\($0.value) \($0.key)" }.sorted().joined(separator: ", ")
+        return "0/\(total) nodes are available: \(text)."
+    }
+}
+
+extension SchedulerCore {
+    /// Puts a pod that found no node back, after looking whether others can make room.
+    func reject(_ entry: SchedulingQueue.Entry, now: Instant) -> Decision {
+        let pod = entry.pod
+        let diagnosis = diagnose(pod)
+        queue.markUnschedulable(entry, by: diagnosis.rejectedBy, now: now)
+        guard diagnosis.total > 0 else { return .unschedulable(pod, message: diagnosis.message) }
+        switch preempt(pod, diagnosis) {
+        case .victims(let victims, let slot):
+            let node = table.names[slot]
+            nominate(pod, node)
+            return .preempt(pod, node: node, victims: victims, message: diagnosis.message)
+        case .none(let why):
+            return .unschedulable(pod, message: "\(diagnosis.message) preemption: \(why)")
+        }
+    }
+
+    /// Asks every node for its reason.
+    func diagnose(_ pod: PodView) -> Diagnosis {
+        var diagnosis = Diagnosis(total: table.presentCount)
+        guard diagnosis.total > 0 else {
+            diagnosis.rejectedBy = .noNodes
+            return diagnosis
+        }
+        let volumeNodes: [[NodeSelectorTerm]]
+        switch volumeTerms(of: pod) {
+        case .blocked(let why):
+            diagnosis.overall = why
+            diagnosis.rejectedBy = .volumes
+            return diagnosis
+        case .nodes(let terms): volumeNodes = terms
+        }
+        let rules = PodRules(pod, self, matching: terms.matching(pod))
+        for slot in table.rows.indices {
+            guard let node = table.views[slot] else { continue }
+            diagnose(pod, slot, node, rules, volumeNodes, into: &diagnosis)
+        }
+        // Nothing speaks against a node any more: whatever happens next is worth another try.
+        if diagnosis.rejectedBy.isEmpty { diagnosis.rejectedBy = .node }
+        return diagnosis
+    }
+
+    /// The first filter that rejects the node, in kube-scheduler's order of plugins.
+    private func diagnose(
+        _ pod: PodView, _ slot: Int, _ node: NodeView, _ rules: PodRules, _ volumeNodes: [[NodeSelectorTerm]],
+        into diagnosis: inout Diagnosis
+    ) {
+        let rejection = NodeFilters.rejection(pod.template, node)
+        if rejection.contains(.unschedulable) {
+            diagnosis.add("node(s) were unschedulable")
+            diagnosis.rejectedBy.insert(.nodeUnschedulable)
+        } else if rejection.contains(.taint), let taint = NodeFilters.untoleratedTaint(pod.template, node) {
+            diagnosis.add("node(s) had untolerated taint {\(taint.key): \(taint.value)}")
+            diagnosis.rejectedBy.insert(.taints)
+        } else if rejection.contains(.affinity) {
+            diagnosis.add("node(s) didn't match Pod's node affinity/selector")
+            diagnosis.rejectedBy.insert(.nodeAffinity)
+        } else if case let problems = NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid),
+            !problems.isEmpty
+        {
+            for problem in problems {
+                diagnosis.add(problem.reason)
+                diagnosis.rejectedBy.insert(problem.rejectedBy)
+            }
+            if problems.allSatisfy({ !exceedsNode(pod, slot, $0) }) { diagnosis.resolvable.append(slot) }
+        } else if !matchesVolumes(volumeNodes, slot) {
+            diagnosis.add("node(s) didn't match PersistentVolume's node affinity")
+            diagnosis.rejectedBy.insert(.volumes)
+        } else if let rejection = rules.rejection(slot, table) {
+            diagnosis.add(rejection.reason)
+            diagnosis.rejectedBy.insert(rejection.rejectedBy)
+            if rejection.isResolvable { diagnosis.resolvable.append(slot) }
+        }
+    }
+
+    /// True when even the empty node has not enough.
+    private func exceedsNode(_ pod: PodView, _ slot: Int, _ problem: NodeFit.Problem) -> Bool {
+        guard case .insufficient(let name) = problem else { return false }
+        return pod.template.requests[name] > table.extras[slot].allocatable[name]
+    }
+}

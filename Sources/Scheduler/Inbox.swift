@@ -1,0 +1,105 @@
+import ClusterClient
+import ObjectModel
+import Synchronization
+
+/// What changed since the last pass: per object only its newest version, so a slow pass loses nothing and grows nothing.
+final class Inbox: Sendable {
+    struct Content {
+        var pods: [ObjectKey: PodView?] = [:]
+        var nodes: [String: NodeView?] = [:]
+        var namespaces: [String: NamespaceView?] = [:]
+        var claims: [ObjectKey: ClaimView?] = [:]
+        var volumes: [String: VolumeView?] = [:]
+        var budgets: [ObjectKey: BudgetView?] = [:]
+        var failedBindings: [PodView] = []
+    }
+    private let content = Mutex(Content())
+    private let wake: AsyncStream<Void>
+    private let poke: AsyncStream<Void>.Continuation
+
+    init() {
+        (wake, poke) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    func put<View, Key: Hashable>(
+        _ event: InformerEvent<View>, _ part: WritableKeyPath<Content, [Key: View?]>, key: (View) -> Key
+    ) {
+        content.withLock { content in
+            switch event {
+            case .added(let view), .modified(_, let view):
+                _ = content[keyPath: part].updateValue(view, forKey: key(view))
+            case .deleted(let view): _ = content[keyPath: part].updateValue(nil, forKey: key(view))
+            }
+        }
+        poke.yield()
+    }
+
+    func bindingFailed(_ pod: PodView) {
+        content.withLock { $0.failedBindings.append(pod) }
+        poke.yield()
+    }
+
+    /// Tells the core everything that came in. Nodes first: pods are placed on them.
+    func drain(into core: SchedulerCore, now: ContinuousClock.Instant) {
+        let taken = content.withLock { content in
+            defer { content = Content() }
+            return content
+        }
+        for (name, view) in taken.namespaces { core.set(name, namespaceLabels: view?.labels, now: now) }
+        for (name, view) in taken.nodes { core.set(name, node: view, now: now) }
+        for (name, view) in taken.volumes { core.set(name, volume: view, now: now) }
+        for (key, view) in taken.claims { core.set(key, claim: view, now: now) }
+        for (key, view) in taken.budgets { core.set(key, budget: view) }
+        // Pods that came together are queued in the order of their creation.
+        let pods = taken.pods.sorted { ($0.value?.created ?? 0, $0.key) < ($1.value?.created ?? 0, $1.key) }
+        for (key, view) in pods { core.set(key, pod: view, now: now) }
+        for pod in taken.failedBindings { core.bindingFailed(pod, now: now) }
+    }
+
+    /// Returns when something came in, or at the time.
+    func wait(until deadline: ContinuousClock.Instant?) async {
+        let timer = deadline.map { deadline in
+            Task { [poke] in
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                poke.yield()
+            }
+        }
+        for await _ in wake { break }
+        timer?.cancel()
+    }
+}
+
+/// The part of a namespace that affinity reads.
+struct NamespaceView: Sendable {
+    var name: String
+    var labels: [String: String]
+
+    init(_ object: Object) {
+        name = object.name
+        labels = object.metadata.labels
+    }
+}
+
+/// Decisions on their way to the API.
+final class WriteQueue: Sendable {
+    let stream: AsyncStream<SchedulerCore.Decision>
+    private let continuation: AsyncStream<SchedulerCore.Decision>.Continuation
+    private let pending = Mutex(0)
+
+    init() {
+        // Bounded by the scheduling loop, which stops when `count` is high.
+        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+    }
+
+    /// Decisions that are not written yet.
+    var count: Int { pending.withLock { $0 } }
+
+    func add(_ decision: SchedulerCore.Decision) {
+        pending.withLock { $0 += 1 }
+        continuation.yield(decision)
+    }
+
+    func done() {
+        pending.withLock { $0 -= 1 }
+    }
+}
