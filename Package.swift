@@ -132,6 +132,7 @@ let package = Package(
         tests("ObjectModel", ["JSON"]),
         tests("Schema", ["ObjectModel", "JSON"]),
         tests("Ledger", ["ObjectModel"]),
+        tests("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", log]),
         tests("Controllers", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", log]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
@@ -140,6 +141,7 @@ let package = Package(
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
 
         tests("ContainerRuntime", ["Streaming", "JSON", log]),
+        tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON"]),
         tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioEmbedded, nioWebSocket, log]),
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
