@@ -208,7 +208,9 @@ struct JSONReader {
         }
         if isInteger, fits {
             if !isNegative, magnitude <= UInt64(Int64.max) { return .integer(Int64(magnitude)) }
-            if isNegative, magnitude <= UInt64(Int64.max) + 1 { return .integer(Int64(truncatingIfNeeded: 0 &- magnitude)) }
+            if isNegative, magnitude <= UInt64(Int64.max) + 1 {
+                return .integer(Int64(truncatingIfNeeded: 0 &- magnitude))
+            }
         }
         let text = UnsafeBufferPointer(start: base + start, count: position - start)
         return .number(JSONNumber(text: String(decoding: text, as: UTF8.self)))
@@ -305,7 +307,8 @@ struct JSONReader {
                 }
             }
         }
-        scratch.append(contentsOf: UTF8.encode(Unicode.Scalar(scalar) ?? "\u{fffd}") ?? UTF8.encodedReplacementCharacter)
+        scratch.append(
+            contentsOf: UTF8.encode(Unicode.Scalar(scalar) ?? "\u{fffd}") ?? UTF8.encodedReplacementCharacter)
     }
 
     private mutating func hex4() throws(JSONError) -> UInt16 {

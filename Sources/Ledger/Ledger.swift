@@ -223,7 +223,9 @@ extension Ledger.State {
     }
 
     mutating func tryCommit(_ claim: Claim) -> CommitResult {
-        guard let slot = slots[claim.node], let state = nodes[slot], state.node.isRegistered else { return .unknownNode }
+        guard let slot = slots[claim.node], let state = nodes[slot], state.node.isRegistered else {
+            return .unknownNode
+        }
         if let held = claimSlots[claim.id] {
             let node = nodes[held]?.node.name ?? ""
             if node != claim.node { return .claimedElsewhere(node: node) }
@@ -232,7 +234,9 @@ extension Ledger.State {
         if let expected = claim.expectedGeneration, expected != state.node.generation { return .generationChanged }
         let missing = claim.resources.insufficient(allocatable: state.node.allocatable, used: state.node.used)
         if !missing.isEmpty { return .insufficient(missing) }
-        for port in claim.hostPorts where state.node.hostPorts.contains(where: port.conflicts) { return .portTaken(port) }
+        for port in claim.hostPorts where state.node.hostPorts.contains(where: port.conflicts) {
+            return .portTaken(port)
+        }
         addClaim(claim, slot: slot)
         return .committed
     }

@@ -215,7 +215,8 @@ public struct CIDR: Sendable, Hashable {
         guard index >= 0, length >= prefixLength, length <= family.bits else { return nil }
         let spare = length - prefixLength
         guard spare >= 64 || UInt128(index) < 1 << UInt128(spare) else { return nil }
-        return CIDR(IPAddress(family, first.value + UInt128(index) << UInt128(family.bits - length)), prefixLength: length)
+        return CIDR(
+            IPAddress(family, first.value + UInt128(index) << UInt128(family.bits - length)), prefixLength: length)
     }
 }
 

@@ -170,11 +170,13 @@ extension LabelSelector.Requirement {
             }
         case .greaterThan, .lessThan:
             if values.count != 1 {
-                throw SelectorError("values: Invalid value: []: for 'Gt', 'Lt' operators, exactly one value is required")
+                throw SelectorError(
+                    "values: Invalid value: []: for 'Gt', 'Lt' operators, exactly one value is required")
             }
             if Int64(values[0]) == nil {
                 throw SelectorError(
-                    "values[0]: Invalid value: \"\(values[0])\": for 'Gt', 'Lt' operators, the value must be an integer")
+                    "values[0]: Invalid value: \"\(values[0])\": for 'Gt', 'Lt' operators, the value must be an integer"
+                )
             }
         }
         for (index, value) in values.enumerated() {

@@ -127,7 +127,8 @@ public enum Names {
     /// Keys of ConfigMaps and Secrets.
     public static func configMapKeyProblems(_ key: String) -> [String] {
         var problems = lengthProblems(key, 253)
-        let isValid = !key.isEmpty
+        let isValid =
+            !key.isEmpty
             && key.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e }
         if !isValid {
             problems.append(
@@ -135,7 +136,9 @@ public enum Names {
                     + "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')")
         }
         if key == "." { problems.append("must not be '.'") }
-        if key == ".." { problems.append("must not be '..'") } else if key.hasPrefix("..") {
+        if key == ".." {
+            problems.append("must not be '..'")
+        } else if key.hasPrefix("..") {
             problems.append("must not start with '..'")
         }
         return problems
@@ -154,7 +157,8 @@ public enum Names {
     }
 
     private static func isDNS1123Label(_ bytes: Substring.UTF8View) -> Bool {
-        guard let first = bytes.first, let last = bytes.last, isLowerAlphanumeric(first), isLowerAlphanumeric(last) else {
+        guard let first = bytes.first, let last = bytes.last, isLowerAlphanumeric(first), isLowerAlphanumeric(last)
+        else {
             return false
         }
         return bytes.allSatisfy { isLowerAlphanumeric($0) || $0 == UInt8(ascii: "-") }

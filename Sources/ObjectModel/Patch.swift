@@ -161,7 +161,8 @@ private struct JSONPatch {
     }
 
     private static func missing(_ operation: String, _ path: String) -> PatchError {
-        PatchError(.unappliable, "\(operation) operation does not apply: doc is missing path: \"\(path)\": missing value")
+        PatchError(
+            .unappliable, "\(operation) operation does not apply: doc is missing path: \"\(path)\": missing value")
     }
 
     private static func missingKey(_ operation: String, _ path: String) -> PatchError {

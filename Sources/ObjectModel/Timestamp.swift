@@ -33,13 +33,16 @@ public struct Timestamp: Hashable, Sendable, Comparable {
     /// The UTC calendar date and time of day.
     public var civil: CivilTime { CivilTime(secondsSince1970: seconds) }
     /// Whole seconds since 1970, rounded down.
-    public var seconds: Int64 { microseconds >= 0 ? microseconds / 1_000_000 : -((-microseconds + 999_999) / 1_000_000) }
+    public var seconds: Int64 {
+        microseconds >= 0 ? microseconds / 1_000_000 : -((-microseconds + 999_999) / 1_000_000)
+    }
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
     /// Later by a duration.
     public static func + (left: Timestamp, right: Duration) -> Timestamp {
-        Timestamp(microseconds: left.microseconds + right.components.seconds * 1_000_000
-            + right.components.attoseconds / 1_000_000_000_000)
+        Timestamp(
+            microseconds: left.microseconds + right.components.seconds * 1_000_000
+                + right.components.attoseconds / 1_000_000_000_000)
     }
     /// The time from `right` to `left`.
     public static func - (left: Timestamp, right: Timestamp) -> Duration {

@@ -186,7 +186,9 @@ public final class SchedulerService: Service {
             if pod.scheduledStatus != "False" { condition["lastTransitionTime"] = .string(Timestamp.now.rfc3339) }
             status["conditions"] = [condition]
         }
-        if let nominatedNode, nominatedNode != pod.nominatedNode { status["nominatedNodeName"] = .string(nominatedNode) }
+        if let nominatedNode, nominatedNode != pod.nominatedNode {
+            status["nominatedNodeName"] = .string(nominatedNode)
+        }
         return status
     }
 

@@ -56,14 +56,17 @@ struct JSONReaderTests {
             ("[1 2]", "invalid character '2' after array element", 3),
             ("1 2", "invalid character '2' after top-level value", 2),
             ("01", "invalid character '1' after top-level value", 1), ("-", "unexpected end of JSON input", 1),
-            ("1.", "unexpected end of JSON input", 2), ("1.x", "invalid character 'x' after decimal point in numeric literal", 2),
-            ("1e+", "unexpected end of JSON input", 3), ("+1", "invalid character '+' looking for beginning of value", 0),
+            ("1.", "unexpected end of JSON input", 2),
+            ("1.x", "invalid character 'x' after decimal point in numeric literal", 2),
+            ("1e+", "unexpected end of JSON input", 3),
+            ("+1", "invalid character '+' looking for beginning of value", 0),
             ("tru", "unexpected end of JSON input", 3),
             ("nule", "invalid character 'e' in literal null (expecting 'l')", 3),
             ("\"\u{1}\"", "invalid character '\\x01' in string literal", 1),
             (#""\x""#, "invalid character 'x' in string escape code", 2),
             (#""\u00g0""#, "invalid character 'g' in \\u hexadecimal character escape", 5),
-            ("\"abc", "unexpected end of JSON input", 4), ("\u{feff}1", "invalid character '\\xef' looking for beginning of value", 0),
+            ("\"abc", "unexpected end of JSON input", 4),
+            ("\u{feff}1", "invalid character '\\xef' looking for beginning of value", 0),
         ])
     func malformed(text: String, problem: String, offset: Int) {
         #expect(throws: JSONError(problem, at: offset)) { try JSON.parse(text) }

@@ -25,7 +25,8 @@ func randomTree(depth: Int, _ random: inout SeededRandom) -> JSON {
     case 3: return .integer(Int64.random(in: -100...100, using: &random))
     case 4: return .number(JSONNumber(text: "\(Double.random(in: -1e6...1e6, using: &random))"))
     case 5: return .string(randomText(&random))
-    case 6: return .array((0..<Int.random(in: 0...20, using: &random)).map { _ in randomTree(depth: depth - 1, &random) })
+    case 6:
+        return .array((0..<Int.random(in: 0...20, using: &random)).map { _ in randomTree(depth: depth - 1, &random) })
     default:
         var tree: JSON = [:]
         for _ in 0..<Int.random(in: 0...20, using: &random) {
@@ -40,7 +41,8 @@ private func randomText(_ random: inout SeededRandom) -> String {
     if Int.random(in: 0..<4, using: &random) == 0 { return known.randomElement(using: &random) ?? "" }
     let scalars = (0..<Int.random(in: 0...24, using: &random)).map { _ in
         let ranges: [ClosedRange<UInt32>] = [0...0x1f, 0x20...0x7e, 0x20...0x7e, 0xa0...0x24f, 0x1f600...0x1f64f]
-        return Unicode.Scalar(UInt32.random(in: ranges.randomElement(using: &random) ?? 0x20...0x7e, using: &random)) ?? " "
+        return Unicode.Scalar(UInt32.random(in: ranges.randomElement(using: &random) ?? 0x20...0x7e, using: &random))
+            ?? " "
     }
     var text = ""
     text.unicodeScalars.append(contentsOf: scalars)

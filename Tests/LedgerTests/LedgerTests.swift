@@ -12,7 +12,10 @@ struct LedgerTests {
     func commit() {
         let ledger = Ledger()
         ledger.setNode("a", allocatable: ResourceVector(milliCPU: 1000, pods: 3))
-        #expect(ledger.commit([pod("1", "a", cpu: 600), pod("2", "a", cpu: 600), pod("3", "b", cpu: 1)]) == [.committed, .insufficient(["cpu"]), .unknownNode])
+        #expect(
+            ledger.commit([pod("1", "a", cpu: 600), pod("2", "a", cpu: 600), pod("3", "b", cpu: 1)]) == [
+                .committed, .insufficient(["cpu"]), .unknownNode,
+            ])
         #expect(ledger.commit([pod("1", "a", cpu: 600)]) == [.committed], "asking twice is safe")
         ledger.setNode("b", allocatable: ResourceVector(milliCPU: 1000, pods: 3))
         #expect(ledger.commit([pod("1", "b", cpu: 1)]) == [.claimedElsewhere(node: "a")])
@@ -51,7 +54,12 @@ struct LedgerTests {
         let one = HostPort(address: "10.0.0.1", port: 80)
         #expect(ledger.commit([pod("1", "a", cpu: 0, ports: [one])]) == [.committed])
         #expect(ledger.commit([pod("2", "a", cpu: 0, ports: [HostPort(port: 80)])]) == [.portTaken(HostPort(port: 80))])
-        #expect(ledger.commit([pod("3", "a", cpu: 0, ports: [HostPort(address: "10.0.0.2", port: 80), HostPort(transport: "UDP", port: 80)])]) == [.committed])
+        #expect(
+            ledger.commit([
+                pod(
+                    "3", "a", cpu: 0,
+                    ports: [HostPort(address: "10.0.0.2", port: 80), HostPort(transport: "UDP", port: 80)])
+            ]) == [.committed])
         ledger.remove(.pod(uid: "1"))
         ledger.remove(.pod(uid: "3"))
         #expect(ledger.commit([pod("2", "a", cpu: 0, ports: [HostPort(port: 80)])]) == [.committed])
@@ -145,7 +153,9 @@ struct LedgerTests {
         ledger.update(&incremental)
         let fresh = ledger.snapshot()
         for (left, right) in zip(incremental.nodes, fresh.nodes) {
-            #expect(left?.used == right?.used && left?.allocatable == right?.allocatable && left?.generation == right?.generation)
+            #expect(
+                left?.used == right?.used && left?.allocatable == right?.allocatable
+                    && left?.generation == right?.generation)
         }
         for node in fresh.nodes.compactMap({ $0 }) {
             let sum = ledger.claims(on: node.name).reduce(ResourceVector()) { $0 + $1.resources }

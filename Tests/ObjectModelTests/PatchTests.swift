@@ -8,11 +8,26 @@ struct PatchTests {
         "JSON patch operations",
         arguments: [
             (#"{"a":1}"#, #"[{"op":"add","path":"/b","value":2}]"#, #"{"a":1,"b":2}"#),
-            (#"{"a":[1,2]}"#, #"[{"op":"add","path":"/a/1","value":9},{"op":"add","path":"/a/-","value":3}]"#, #"{"a":[1,9,2,3]}"#),
-            (#"{"a":{"b/c":1,"d~e":2}}"#, #"[{"op":"replace","path":"/a/b~1c","value":3},{"op":"remove","path":"/a/d~0e"}]"#, #"{"a":{"b/c":3}}"#),
-            (#"{"a":[1,2,3]}"#, #"[{"op":"remove","path":"/a/0"},{"op":"move","from":"/a/0","path":"/b"}]"#, #"{"a":[3],"b":2}"#),
-            (#"{"a":{"x":1}}"#, #"[{"op":"copy","from":"/a","path":"/b"},{"op":"replace","path":"/b/x","value":2}]"#, #"{"a":{"x":1},"b":{"x":2}}"#),
-            (#"{"a":1}"#, #"[{"op":"test","path":"/a","value":1.0},{"op":"test","path":"/nope","value":null}]"#, #"{"a":1}"#),
+            (
+                #"{"a":[1,2]}"#, #"[{"op":"add","path":"/a/1","value":9},{"op":"add","path":"/a/-","value":3}]"#,
+                #"{"a":[1,9,2,3]}"#
+            ),
+            (
+                #"{"a":{"b/c":1,"d~e":2}}"#,
+                #"[{"op":"replace","path":"/a/b~1c","value":3},{"op":"remove","path":"/a/d~0e"}]"#, #"{"a":{"b/c":3}}"#
+            ),
+            (
+                #"{"a":[1,2,3]}"#, #"[{"op":"remove","path":"/a/0"},{"op":"move","from":"/a/0","path":"/b"}]"#,
+                #"{"a":[3],"b":2}"#
+            ),
+            (
+                #"{"a":{"x":1}}"#, #"[{"op":"copy","from":"/a","path":"/b"},{"op":"replace","path":"/b/x","value":2}]"#,
+                #"{"a":{"x":1},"b":{"x":2}}"#
+            ),
+            (
+                #"{"a":1}"#, #"[{"op":"test","path":"/a","value":1.0},{"op":"test","path":"/nope","value":null}]"#,
+                #"{"a":1}"#
+            ),
             (#"{"a":1}"#, #"[{"op":"replace","path":"","value":[1]}]"#, "[1]"),
         ])
     func operations(document: String, patch: String, expected: String) throws {
@@ -23,12 +38,30 @@ struct PatchTests {
         "Patches that do not apply",
         arguments: [
             (#"[{"op":"test","path":"/data/z","value":1}]"#, "testing value /data/z failed: test failed"),
-            (#"[{"op":"remove","path":"/x"}]"#, "remove operation does not apply: doc is missing key: /x: missing value"),
-            (#"[{"op":"replace","path":"/x","value":1}]"#, "replace operation does not apply: doc is missing key: /x: missing value"),
-            (#"[{"op":"add","path":"/x/y","value":1}]"#, "add operation does not apply: doc is missing path: \"/x/y\": missing value"),
-            (#"[{"op":"add","path":"/l/5","value":1}]"#, "add operation does not apply: Unable to access invalid index: 5: invalid index referenced"),
-            (#"[{"op":"add","path":"/l/01","value":1}]"#, "add operation does not apply: Unable to access invalid index: 01: invalid index referenced"),
-            (#"[{"op":"move","from":"/data","path":"/data/a"}]"#, "move operation does not apply: /data cannot be moved into its own child"),
+            (
+                #"[{"op":"remove","path":"/x"}]"#,
+                "remove operation does not apply: doc is missing key: /x: missing value"
+            ),
+            (
+                #"[{"op":"replace","path":"/x","value":1}]"#,
+                "replace operation does not apply: doc is missing key: /x: missing value"
+            ),
+            (
+                #"[{"op":"add","path":"/x/y","value":1}]"#,
+                "add operation does not apply: doc is missing path: \"/x/y\": missing value"
+            ),
+            (
+                #"[{"op":"add","path":"/l/5","value":1}]"#,
+                "add operation does not apply: Unable to access invalid index: 5: invalid index referenced"
+            ),
+            (
+                #"[{"op":"add","path":"/l/01","value":1}]"#,
+                "add operation does not apply: Unable to access invalid index: 01: invalid index referenced"
+            ),
+            (
+                #"[{"op":"move","from":"/data","path":"/data/a"}]"#,
+                "move operation does not apply: /data cannot be moved into its own child"
+            ),
         ])
     func unappliable(patch: String, problem: String) throws {
         let document: JSON = ["data": ["y": 1], "l": [1]]
@@ -36,7 +69,11 @@ struct PatchTests {
         #expect(throws: PatchError(.unappliable, problem)) { try document.jsonPatched(with: operations) }
     }
 
-    @Test("Malformed patches", arguments: ["{}", "[1]", #"[{"op":"add","path":"/a"}]"#, #"[{"op":"x","path":"/a"}]"#, #"[{"op":"remove","path":"a"}]"#])
+    @Test(
+        "Malformed patches",
+        arguments: [
+            "{}", "[1]", #"[{"op":"add","path":"/a"}]"#, #"[{"op":"x","path":"/a"}]"#, #"[{"op":"remove","path":"a"}]"#,
+        ])
     func malformed(patch: String) throws {
         let operations = try JSON.parse(patch)
         let error = #expect(throws: PatchError.self) { try JSON.parse(#"{"a":1}"#).jsonPatched(with: operations) }
@@ -52,7 +89,10 @@ struct PatchTests {
         #expect(throws: PatchError.self) { try document.jsonPatched(with: bomb) }
         let nesting = JSON.array(
             (0..<2000).flatMap { _ -> [JSON] in
-                [["op": "add", "path": "/c", "value": [:]], ["op": "move", "from": "/a", "path": "/c/a"], ["op": "move", "from": "/c", "path": "/a"]]
+                [
+                    ["op": "add", "path": "/c", "value": [:]], ["op": "move", "from": "/a", "path": "/c/a"],
+                    ["op": "move", "from": "/c", "path": "/a"],
+                ]
             })
         #expect(throws: PatchError(.unappliable, "the patched document is nested deeper than 1024 levels")) {
             try document.jsonPatched(with: nesting)
@@ -64,8 +104,10 @@ struct PatchTests {
         arguments: [
             (#"{"a":"b"}"#, #"{"a":"c"}"#, #"{"a":"c"}"#), (#"{"a":"b"}"#, #"{"b":"c"}"#, #"{"a":"b","b":"c"}"#),
             (#"{"a":"b"}"#, #"{"a":null}"#, "{}"), (#"{"a":["b"]}"#, #"{"a":"c"}"#, #"{"a":"c"}"#),
-            (#"{"a":{"b":"c"}}"#, #"{"a":{"b":"d","c":null}}"#, #"{"a":{"b":"d"}}"#), ("[1,2]", #"{"a":"b","c":null}"#, #"{"a":"b"}"#),
-            (#"{"e":null}"#, #"{"a":1}"#, #"{"e":null,"a":1}"#), ("{}", #"{"a":{"bb":{"ccc":null}}}"#, #"{"a":{"bb":{}}}"#),
+            (#"{"a":{"b":"c"}}"#, #"{"a":{"b":"d","c":null}}"#, #"{"a":{"b":"d"}}"#),
+            ("[1,2]", #"{"a":"b","c":null}"#, #"{"a":"b"}"#),
+            (#"{"e":null}"#, #"{"a":1}"#, #"{"e":null,"a":1}"#),
+            ("{}", #"{"a":{"bb":{"ccc":null}}}"#, #"{"a":{"bb":{}}}"#),
             (#"{"a":"foo"}"#, "null", "null"),
         ])
     func merge(document: String, patch: String, expected: String) throws {
@@ -74,7 +116,9 @@ struct PatchTests {
 
     @Test("Random operations never crash")
     func fuzz() {
-        let paths = ["", "/", "/a", "/a/0", "/a/-", "/a/b", "/c/x", "/a/1/b", "/~0", "/c", "a", "/a/99999999999999999999"]
+        let paths = [
+            "", "/", "/a", "/a/0", "/a/-", "/a/b", "/c/x", "/a/1/b", "/~0", "/c", "a", "/a/99999999999999999999",
+        ]
         let values: [JSON] = [nil, 1, "x", [1, 2], ["b": [1]]]
         for _ in 0..<fuzzIterations {
             let patch = JSON.array(

@@ -10,7 +10,8 @@ struct TimestampTests {
     @Test(
         "RFC 3339 is read with offsets and fractions",
         arguments: [
-            ("1970-01-01T00:00:00Z", 0), ("2026-01-02T03:04:05Z", 1_767_323_045_000_000), ("2000-02-29T23:59:59.5Z", 951_868_799_500_000),
+            ("1970-01-01T00:00:00Z", 0), ("2026-01-02T03:04:05Z", 1_767_323_045_000_000),
+            ("2000-02-29T23:59:59.5Z", 951_868_799_500_000),
             ("2026-01-02T03:04:05.123456789+01:00", 1_767_319_445_123_456), ("1969-12-31T23:59:59.999999Z", -1),
         ])
     func parse(text: String, microseconds: Int64) {
@@ -19,7 +20,11 @@ struct TimestampTests {
 
     @Test(
         "Other text is no timestamp",
-        arguments: ["", "2026-01-02", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-02 03:04:05Z", "2026-01-02T24:00:00Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05+0100", "2026-01-02T03:04:05Zx"])
+        arguments: [
+            "", "2026-01-02", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-02 03:04:05Z",
+            "2026-01-02T24:00:00Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05+0100",
+            "2026-01-02T03:04:05Zx",
+        ])
     func malformed(text: String) {
         #expect(Timestamp(text) == nil)
     }
@@ -34,7 +39,12 @@ struct TimestampTests {
         #expect(Timestamp(seconds: 1_767_323_045).civil.weekday == 5)
     }
 
-    @Test("Durations", arguments: [("5m0s", 300_000_000_000), ("1.5s", 1_500_000_000), ("250ms", 250_000_000), ("1h0m0s", 3_600_000_000_000), ("0s", 0), ("-2m3.25s", -123_250_000_000), ("1µs", 1000), ("7ns", 7)])
+    @Test(
+        "Durations",
+        arguments: [
+            ("5m0s", 300_000_000_000), ("1.5s", 1_500_000_000), ("250ms", 250_000_000), ("1h0m0s", 3_600_000_000_000),
+            ("0s", 0), ("-2m3.25s", -123_250_000_000), ("1µs", 1000), ("7ns", 7),
+        ])
     func durations(text: String, nanoseconds: Int64) {
         #expect(GoDuration(text)?.nanoseconds == nanoseconds)
         #expect(GoDuration(nanoseconds: nanoseconds).description == text)
@@ -53,7 +63,8 @@ struct NameTests {
         #expect(Names.dns1123SubdomainProblems("a.b-c.1").isEmpty)
         #expect(Names.dns1123SubdomainProblems("A") == [Names.dns1123SubdomainMessage])
         #expect(Names.dns1123SubdomainProblems("a..b").count == 1)
-        #expect(Names.dns1123SubdomainProblems(String(repeating: "a", count: 254)) == ["must be no more than 253 bytes"])
+        #expect(
+            Names.dns1123SubdomainProblems(String(repeating: "a", count: 254)) == ["must be no more than 253 bytes"])
         #expect(Names.dns1123LabelProblems("a.b") == ["must not contain dots"])
         #expect(Names.dns1035LabelProblems("1a") == [Names.dns1035LabelMessage])
         #expect(Names.qualifiedNameProblems("example.com/My_Name").isEmpty)
@@ -70,7 +81,11 @@ struct NameTests {
     @Test("Generated parts")
     func generated() {
         #expect(NameGenerator.fnv32a("hello".utf8) == 0x4f9f_2cab)
-        #expect(NameGenerator.safeEncoded("012") == String(decoding: "012".utf8.map { Array("bcdfghjklmnpqrstvwxz2456789".utf8)[Int($0) % 27] }, as: UTF8.self))
+        #expect(
+            NameGenerator.safeEncoded("012")
+                == String(
+                    decoding: "012".utf8.map { Array("bcdfghjklmnpqrstvwxz2456789".utf8)[Int($0) % 27] }, as: UTF8.self)
+        )
         #expect(NameGenerator.name(from: String(repeating: "x", count: 100)).utf8.count == 63)
         let uuid = NameGenerator.uuid()
         #expect(uuid.split(separator: "-").map(\.count) == [8, 4, 4, 4, 12])
@@ -83,8 +98,10 @@ struct AddressTests {
     @Test(
         "Addresses print canonically",
         arguments: [
-            ("10.0.0.1", "10.0.0.1"), ("::", "::"), ("::1", "::1"), ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"),
-            ("1:0:3:4:5:6:7:8", "1:0:3:4:5:6:7:8"), ("fe80::", "fe80::"), ("::ffff:1.2.3.4", "::ffff:1.2.3.4"), ("64:ff9b::1.2.3.4", "64:ff9b::102:304"),
+            ("10.0.0.1", "10.0.0.1"), ("::", "::"), ("::1", "::1"), ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"),
+            ("1:0:3:4:5:6:7:8", "1:0:3:4:5:6:7:8"), ("fe80::", "fe80::"), ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("64:ff9b::1.2.3.4", "64:ff9b::102:304"),
         ])
     func canonical(text: String, expected: String) throws {
         let address = try #require(IPAddress(text))
@@ -92,7 +109,12 @@ struct AddressTests {
         #expect(IPAddress(bytes: address.bytes) == address)
     }
 
-    @Test("Other text is no address", arguments: ["", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", ":::", "1::2::3", "1:2:3:4:5:6:7", "12345::", "fe80::1%eth0", "1:", ":1", "1:2:3:4:5:6:7::8", "::1.2.3"])
+    @Test(
+        "Other text is no address",
+        arguments: [
+            "", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", ":::", "1::2::3", "1:2:3:4:5:6:7", "12345::",
+            "fe80::1%eth0", "1:", ":1", "1:2:3:4:5:6:7::8", "::1.2.3",
+        ])
     func malformed(text: String) {
         #expect(IPAddress(text) == nil)
     }

@@ -7,7 +7,8 @@ struct SelectorTests {
     @Test(
         "Label selectors parse to their canonical text",
         arguments: [
-            ("", ""), ("a=b", "a=b"), ("a==b", "a=b"), ("a!=b", "a!=b"), ("a in (c, b,b)", "a in (b,c)"), ("a in (b)", "a=b"),
+            ("", ""), ("a=b", "a=b"), ("a==b", "a=b"), ("a!=b", "a!=b"), ("a in (c, b,b)", "a in (b,c)"),
+            ("a in (b)", "a=b"),
             (" x notin (a,b) , y", "x notin (a,b),y"), ("!a", "!a"), ("b,a", "a,b"), ("a=", "a="), ("a=,b=c", "a=,b=c"),
             ("a>1,b<2", "a>1,b<2"), ("in in (in)", "in=in"), ("a in (,b)", "a in (,b)"), ("a in ()", "a="),
             ("app.kubernetes.io/name=x", "app.kubernetes.io/name=x"),
@@ -21,10 +22,15 @@ struct SelectorTests {
     @Test(
         "Wrong label selectors say what is wrong",
         arguments: [
-            ("a=b=c", "found '=', expected: ',' or 'end of string'"), (",a", "found ',', expected: !, identifier, or 'end of string'"),
-            ("a,", "found '', expected: identifier after ','"), ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+            ("a=b=c", "found '=', expected: ',' or 'end of string'"),
+            (",a", "found ',', expected: !, identifier, or 'end of string'"),
+            ("a,", "found '', expected: identifier after ','"),
+            ("a in b", "unable to parse requirement: found 'b' expected: '('"),
             ("a in (b", "unable to parse requirement: found '', expected: ',', or ')'"),
-            ("a>x", "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer"),
+            (
+                "a>x",
+                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer"
+            ),
             ("!a=b", "found '=', expected: ',' or 'end of string'"),
         ])
     func malformed(text: String, problem: String) {
@@ -39,7 +45,8 @@ struct SelectorTests {
     @Test(
         "Absent keys fulfil negative requirements only",
         arguments: [
-            ("a=1", false), ("a!=1", true), ("a in (1)", false), ("a notin (1)", true), ("a", false), ("!a", true), ("a>1", false),
+            ("a=1", false), ("a!=1", true), ("a in (1)", false), ("a notin (1)", true), ("a", false), ("!a", true),
+            ("a>1", false),
             ("b=2", true), ("b!=2", false), ("b>1", true), ("b>2", false), ("b<3", true), ("b,!a,b in (1,2)", true),
         ])
     func matching(text: String, expected: Bool) throws {
@@ -49,7 +56,8 @@ struct SelectorTests {
     @Test("The object form reads like the text form")
     func objectForm() throws {
         let json = try JSON.parse(
-            #"{"matchLabels":{"a":"b"},"matchExpressions":[{"key":"c","operator":"NotIn","values":["e","d"]},{"key":"f","operator":"Exists"}]}"#)
+            #"{"matchLabels":{"a":"b"},"matchExpressions":[{"key":"c","operator":"NotIn","values":["e","d"]},{"key":"f","operator":"Exists"}]}"#
+        )
         let selector = try #require(try LabelSelector(labelSelector: json))
         #expect(selector.description == "a=b,c notin (d,e),f")
         #expect(try LabelSelector(labelSelector: .null) == nil)
@@ -66,7 +74,9 @@ struct SelectorTests {
         #expect(selector.description == #"metadata.name=a\,b,status.phase!=Failed,x="#)
         #expect(selector.matches { ["metadata.name": "a,b", "status.phase": "Running"][$0] })
         #expect(!selector.matches { ["metadata.name": "a,b", "status.phase": "Failed"][$0] })
-        #expect(throws: SelectorError("invalid selector: 'abc'; can't understand 'abc'")) { try FieldSelector(parsing: "abc") }
+        #expect(throws: SelectorError("invalid selector: 'abc'; can't understand 'abc'")) {
+            try FieldSelector(parsing: "abc")
+        }
         #expect(throws: SelectorError.self) { try FieldSelector(parsing: #"a=\x"#) }
     }
 

@@ -15,7 +15,8 @@ func node(
     all["kubernetes.io/hostname"] = name
     return NodeView(
         Object([
-            "apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name), "uid": .string("node-\(name)"), "labels": JSON(all)],
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": ["name": .string(name), "uid": .string("node-\(name)"), "labels": JSON(all)],
             "spec": ["taints": taints, "unschedulable": .bool(unschedulable)],
             "status": ["allocatable": allocatable, "images": images],
         ]))
@@ -77,7 +78,8 @@ final class Bench {
         var result: [String: String] = [:]
         for decision in decisions {
             switch decision {
-            case .unschedulable(let pod, let message), .preempt(let pod, _, _, let message): result[pod.key.name] = message
+            case .unschedulable(let pod, let message), .preempt(let pod, _, _, let message):
+                result[pod.key.name] = message
             default: break
             }
         }

@@ -15,14 +15,18 @@ struct QueueTests {
     func order() {
         var queue = SchedulingQueue()
         let now = ContinuousClock.now
-        for (name, priority) in [("a", 0), ("b", 10), ("c", 0), ("d", 10)] { queue.add(pod(name, priority: priority), now: now) }
+        for (name, priority) in [("a", 0), ("b", 10), ("c", 0), ("d", 10)] {
+            queue.add(pod(name, priority: priority), now: now)
+        }
         queue.remove("uid-c")
         #expect((0..<4).map { _ in queue.pop(now: now)?.pod.key.name } == ["b", "d", "a", nil])
     }
 
     @Test("Back-off doubles from one second to ten")
     func backoff() {
-        #expect([1, 2, 3, 4, 5, 50].map { SchedulingQueue.backoff(attempts: $0) } == [1, 2, 4, 8, 10, 10].map { Duration.seconds($0) })
+        #expect(
+            [1, 2, 3, 4, 5, 50].map { SchedulingQueue.backoff(attempts: $0) }
+                == [1, 2, 4, 8, 10, 10].map { Duration.seconds($0) })
     }
 
     @Test("An unschedulable pod moves on an event that can cure it, and not before its back-off")
@@ -118,8 +122,23 @@ struct CoreTests {
             switch Int.random(in: 0..<6, using: &random) {
             case 0..<3:
                 let labels = ["app": "a\(round % 3)"]
-                let rules: JSON = round % 5 == 0 ? ["affinity": ["podAntiAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [["labelSelector": ["matchLabels": JSON(labels)], "topologyKey": "kubernetes.io/hostname"]]]]] : [:]
-                let made = pod("p\(round)", cpu: "\(Int.random(in: 100...900))m", labels: labels, owner: "rs\(round % 2)", spec: rules)
+                let rules: JSON =
+                    round % 5 == 0
+                    ? [
+                        "affinity": [
+                            "podAntiAffinity": [
+                                "requiredDuringSchedulingIgnoredDuringExecution": [
+                                    [
+                                        "labelSelector": ["matchLabels": JSON(labels)],
+                                        "topologyKey": "kubernetes.io/hostname",
+                                    ]
+                                ]
+                            ]
+                        ]
+                    ] : [:]
+                let made = pod(
+                    "p\(round)", cpu: "\(Int.random(in: 100...900))m", labels: labels, owner: "rs\(round % 2)",
+                    spec: rules)
                 alive[made.key.name] = made
                 bench.set(made)
             case 3:
@@ -151,7 +170,9 @@ struct CoreTests {
     @Test("Lower priority makes room: the fewest and least important victims, and their place is kept")
     func preemption() throws {
         let bench = Bench([node("a", cpu: "2"), node("b", cpu: "2")])
-        bench.set(pod("a1", cpu: "1", node: "a", priority: 5), pod("a2", cpu: "1", node: "a", priority: 1), pod("b1", cpu: "2", node: "b", priority: 5))
+        bench.set(
+            pod("a1", cpu: "1", node: "a", priority: 5), pod("a2", cpu: "1", node: "a", priority: 1),
+            pod("b1", cpu: "2", node: "b", priority: 5))
         bench.set(pod("vip", cpu: "1", priority: 100))
         let decisions = bench.schedule()
         guard case .preempt(let winner, let host, let victims, let message)? = decisions.first else {
@@ -172,19 +193,32 @@ struct CoreTests {
     func noPreemption() {
         let bench = Bench([node("a", cpu: "2"), node("b", cpu: "1")])
         bench.set(pod("a1", cpu: "2", node: "a", priority: 10))
-        bench.set(pod("never", cpu: "2", priority: 20, spec: ["preemptionPolicy": "Never"]), pod("low", cpu: "2", priority: 5))
+        bench.set(
+            pod("never", cpu: "2", priority: 20, spec: ["preemptionPolicy": "Never"]), pod("low", cpu: "2", priority: 5)
+        )
         let messages = bench.messages(bench.schedule())
-        #expect(messages["never"] == "0/2 nodes are available: 2 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.")
-        #expect(messages["low"] == "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.")
+        #expect(
+            messages["never"]
+                == "0/2 nodes are available: 2 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."
+        )
+        #expect(
+            messages["low"]
+                == "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling."
+        )
     }
 
     @Test("A disruption budget makes another victim the better one")
     func budgets() {
         let bench = Bench([node("a", cpu: "1"), node("b", cpu: "1")])
-        bench.set(pod("kept", cpu: "1", labels: ["app": "db"], node: "a"), pod("other", cpu: "1", node: "b", priority: 1))
+        bench.set(
+            pod("kept", cpu: "1", labels: ["app": "db"], node: "a"), pod("other", cpu: "1", node: "b", priority: 1))
         bench.core.set(
             .init(namespace: "default", name: "pdb"),
-            budget: BudgetView(.init(["metadata": ["namespace": "default", "name": "pdb"], "spec": ["selector": ["matchLabels": ["app": "db"]]], "status": ["disruptionsAllowed": 0]])))
+            budget: BudgetView(
+                .init([
+                    "metadata": ["namespace": "default", "name": "pdb"],
+                    "spec": ["selector": ["matchLabels": ["app": "db"]]], "status": ["disruptionsAllowed": 0],
+                ])))
         bench.set(pod("vip", cpu: "1", priority: 100))
         guard case .preempt(_, let host, let victims, _)? = bench.schedule().first else {
             Issue.record("no preemption")

@@ -23,7 +23,15 @@ struct ScoreTests {
 
     @Test("Preferred node affinity, avoided taints and images present decide between equals")
     func preferences() {
-        let preferred: JSON = ["affinity": ["nodeAffinity": ["preferredDuringSchedulingIgnoredDuringExecution": [["weight": 10, "preference": ["matchExpressions": [["key": "fast", "operator": "Exists"]]]]]]]]
+        let preferred: JSON = [
+            "affinity": [
+                "nodeAffinity": [
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        ["weight": 10, "preference": ["matchExpressions": [["key": "fast", "operator": "Exists"]]]]
+                    ]
+                ]
+            ]
+        ]
         #expect(Bench([node("a"), node("b", labels: ["fast": ""]), node("c")]).place(pod("p", spec: preferred)) == "b")
         let avoided: JSON = [["key": "k", "value": "v", "effect": "PreferNoSchedule"]]
         #expect(Bench([node("a", taints: avoided), node("b"), node("c", taints: avoided)]).place(pod("p")) == "b")
@@ -34,13 +42,34 @@ struct ScoreTests {
     @Test("Preferred pod affinity and soft spread decide between equals")
     func preferredPods() {
         func preferred(_ kind: String) -> JSON {
-            ["affinity": [kind: ["preferredDuringSchedulingIgnoredDuringExecution": [["weight": 100, "podAffinityTerm": ["labelSelector": ["matchLabels": ["app": "x"]], "topologyKey": "kubernetes.io/hostname"]]]]]]
+            [
+                "affinity": [
+                    kind: [
+                        "preferredDuringSchedulingIgnoredDuringExecution": [
+                            [
+                                "weight": 100,
+                                "podAffinityTerm": [
+                                    "labelSelector": ["matchLabels": ["app": "x"]],
+                                    "topologyKey": "kubernetes.io/hostname",
+                                ],
+                            ]
+                        ]
+                    ]
+                ]
+            ]
         }
         let bench = Bench([node("a"), node("b"), node("c")])
         bench.set(pod("x", labels: ["app": "x"], node: "b"))
         #expect(bench.place(pod("near", spec: preferred("podAffinity"))) == "b")
         for index in 0..<2 { #expect(bench.place(pod("far\(index)", spec: preferred("podAntiAffinity"))) != "b") }
-        let soft: JSON = ["topologySpreadConstraints": [["maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": ["matchLabels": ["app": "s"]]]]]
+        let soft: JSON = [
+            "topologySpreadConstraints": [
+                [
+                    "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": ["matchLabels": ["app": "s"]],
+                ]
+            ]
+        ]
         let hosts = (0..<3).map { bench.place(pod("s\($0)", labels: ["app": "s"], spec: soft)) ?? "" }
         #expect(Set(hosts) == ["a", "b", "c"])
     }

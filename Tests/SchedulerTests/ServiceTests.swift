@@ -45,7 +45,9 @@ private final class MemoryTransport: ClusterTransport {
         return found
     }
     func list(_ resource: GroupVersionResource, namespace: String?, options: ListOptions) async throws -> ObjectList {
-        state.withLock { ObjectList(items: Array($0.objects[resource, default: [:]].values), resourceVersion: $0.revision) }
+        state.withLock {
+            ObjectList(items: Array($0.objects[resource, default: [:]].values), resourceVersion: $0.revision)
+        }
     }
     func watch(_ resource: GroupVersionResource, namespace: String?, options: ListOptions) async throws
         -> AsyncThrowingStream<WatchEvent, any Error>
@@ -88,7 +90,9 @@ private final class MemoryTransport: ClusterTransport {
             return old
         }
     }
-    func post(_ resource: GroupVersionResource, _ key: ObjectKey, subresource: String, _ body: JSON) async throws -> JSON {
+    func post(_ resource: GroupVersionResource, _ key: ObjectKey, subresource: String, _ body: JSON) async throws
+        -> JSON
+    {
         try state.withLock { state in
             guard var tree = state.objects[resource]?[key]?.tree else {
                 throw StatusError.notFound(resource.groupResource, name: key.name)
@@ -109,7 +113,8 @@ private final class MemoryTransport: ClusterTransport {
 struct ServiceTests {
     private func podTree(_ name: String, cpu: String) -> JSON {
         [
-            "apiVersion": "v1", "kind": "Pod", "metadata": ["namespace": "default", "name": .string(name), "uid": .string("uid-\(name)")],
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": ["namespace": "default", "name": .string(name), "uid": .string("uid-\(name)")],
             "spec": ["containers": [["name": "c", "image": "x", "resources": ["requests": ["cpu": .string(cpu)]]]]],
         ]
     }
@@ -126,19 +131,28 @@ struct ServiceTests {
         for name in ["a", "b"] {
             transport.put(
                 .nodes,
-                ["apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name)], "status": ["allocatable": ["cpu": "2", "memory": "4Gi", "pods": "110"]]])
+                [
+                    "apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name)],
+                    "status": ["allocatable": ["cpu": "2", "memory": "4Gi", "pods": "110"]],
+                ])
         }
         transport.put(.pods, podTree("huge", cpu: "64"))
         try await eventually("all pods but one are bound") {
             transport.objects(.pods).count { $0.tree["spec"]["nodeName"].string != nil } == 20
         }
         try await eventually("the huge pod's condition and event say why") {
-            let condition = transport.objects(.pods).first { $0.name == "huge" }?.tree["status"]["conditions"][0] ?? JSON.null
+            let condition =
+                transport.objects(.pods).first { $0.name == "huge" }?.tree["status"]["conditions"][0] ?? JSON.null
             let events = transport.objects(.events).map(\.tree)
             return condition["reason"].string == "Unschedulable"
                 && condition["message"].string?.hasPrefix("0/2 nodes are available: 2 Insufficient cpu.") == true
-                && events.contains { $0["reason"].string == "FailedScheduling" && $0["involvedObject"]["name"].string == "huge" }
-                && events.contains { $0["reason"].string == "Scheduled" && $0["message"].string?.hasPrefix("Successfully assigned default/p") == true }
+                && events.contains {
+                    $0["reason"].string == "FailedScheduling" && $0["involvedObject"]["name"].string == "huge"
+                }
+                && events.contains {
+                    $0["reason"].string == "Scheduled"
+                        && $0["message"].string?.hasPrefix("Successfully assigned default/p") == true
+                }
         }
     }
 

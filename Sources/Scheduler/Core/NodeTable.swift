@@ -108,7 +108,8 @@ struct NodeTable {
 
     /// Gives a slot back once neither a node nor a pod uses it.
     mutating func releaseIfUnused(_ slot: Int) {
-        guard views[slot] == nil, extras[slot].pods.isEmpty, extras[slot].nominated.isEmpty, slots[names[slot]] == slot else { return }
+        guard views[slot] == nil, extras[slot].pods.isEmpty, extras[slot].nominated.isEmpty, slots[names[slot]] == slot
+        else { return }
         slots.removeValue(forKey: names[slot])
         let generation = rows[slot].staticGeneration
         rows[slot] = Row()

@@ -122,7 +122,9 @@ final class SchedulerCore {
 
     func set(_ key: ObjectKey, claim: ClaimView?, now: Instant) {
         claims[key] = claim
-        queue.move(.volumes, now: now) { $0.key.namespace == key.namespace && $0.template.volumeClaims.contains(key.name) }
+        queue.move(.volumes, now: now) {
+            $0.key.namespace == key.namespace && $0.template.volumeClaims.contains(key.name)
+        }
     }
 
     func set(_ name: String, volume: VolumeView?, now: Instant) {
@@ -138,7 +140,8 @@ final class SchedulerCore {
     func bindingFailed(_ pod: PodView, now: Instant) {
         guard let held = placed[pod.uid], held.isAssumed else { return }
         unplace(pod.uid, now: now)
-        guard let current = pods[pod.key], current.uid == pod.uid, current.nodeName.isEmpty, !current.isTerminating else {
+        guard let current = pods[pod.key], current.uid == pod.uid, current.nodeName.isEmpty, !current.isTerminating
+        else {
             return
         }
         queue.add(current, now: now)

@@ -144,7 +144,9 @@ struct SchedulingQueue {
     /// - Parameter helps: whether this pod can profit, asked only for pods that a plugin of `reasons` rejected.
     mutating func move(_ reasons: RejectedBy, now: Instant, helps: (PodView) -> Bool) {
         for uid in unschedulable {
-            guard let entry = entries[uid], !entry.rejectedBy.isDisjoint(with: reasons), helps(entry.pod) else { continue }
+            guard let entry = entries[uid], !entry.rejectedBy.isDisjoint(with: reasons), helps(entry.pod) else {
+                continue
+            }
             leave(.unschedulable, uid)
             if entry.backoffUntil > now { makeWaiting(uid) } else { makeActive(uid) }
         }

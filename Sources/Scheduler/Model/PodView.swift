@@ -139,7 +139,8 @@ struct PodTemplate: Sendable, Hashable {
                 guard let number = port["hostPort"].int, number > 0 else { continue }
                 hostPorts.append(
                     HostPort(
-                        address: port["hostIP"].string ?? "", transport: port["protocol"].string ?? "TCP", port: number))
+                        address: port["hostIP"].string ?? "", transport: port["protocol"].string ?? "TCP", port: number)
+                )
             }
         }
     }
