@@ -32,7 +32,14 @@ extension Machinery {
                 for (key, value) in data.members { tree["data"][key] = value }
             }
         }
-        for object in configuration.bootstrapRBAC { try await ensureAccess(object) }
+        // Many small writes: together they share commits.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, object) in configuration.bootstrapRBAC.enumerated() {
+                if index >= 64 { try await group.next() }
+                group.addTask { try await self.ensureAccess(object) }
+            }
+            try await group.waitForAll()
+        }
     }
 
     private func bootstrapServices() async throws {

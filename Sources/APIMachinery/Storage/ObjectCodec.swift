@@ -1,13 +1,6 @@
 import JSON
 import ObjectModel
 
-/// Seals values before they reach the store and opens them again: encryption at rest. Used for secrets.
-public protocol ValueTransformer: Sendable {
-    /// - Parameter key: the store key, to be bound to the ciphertext.
-    func seal(_ plain: [UInt8], key: String) throws -> [UInt8]
-    func open(_ sealed: [UInt8], key: String) throws -> [UInt8]
-}
-
 /// Between stored bytes and objects: the revision is spliced in as text, so that an object is encoded once in its life.
 enum ObjectCodec {
     private static let opening = Array("\"metadata\":{".utf8)

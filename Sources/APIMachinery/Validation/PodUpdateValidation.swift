@@ -29,7 +29,10 @@ enum PodUpdateValidation {
         problems += tolerations(after["tolerations"].elements, before["tolerations"].elements)
         rest.setMember("tolerations", before["tolerations"].isNull ? nil : before["tolerations"])
         problems += gates(after, before, &rest)
-        if rest != before { problems.append(.forbidden("spec", allowed)) }
+        if rest != before {
+            let fields = Set(rest.members.keys).union(before.members.keys).filter { rest[$0] != before[$0] }.sorted()
+            problems.append(.forbidden("spec", "\(allowed)\nchanged: \(fields.joined(separator: ", "))"))
+        }
         return problems
     }
 
