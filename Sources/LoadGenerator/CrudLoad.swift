@@ -46,13 +46,18 @@ public struct CrudLoad: Sendable {
         for connection in connections { await connection.close() }
     }
 
+    /// Shared by the connections of a phase.
+    private final class Counters: Sendable {
+        let next = Atomic<Int>(0)
+        let failures = Atomic<Int>(0)
+    }
+
     private typealias Request = (method: String, path: String, body: ByteBuffer?)
 
     private func phase(
         _ name: String, _ connections: [HTTPConnection], _ request: @escaping @Sendable (Int) -> Request
     ) async throws -> Measurement {
-        let next = Atomic<Int>(0)
-        let failures = Atomic<Int>(0)
+        let counters = Counters()
         let total = requests
         let clock = ContinuousClock()
         let start = clock.now
@@ -62,19 +67,19 @@ public struct CrudLoad: Sendable {
                     var own: [Double] = []
                     own.reserveCapacity(total / connections.count + 1)
                     while true {
-                        let index = next.add(1, ordering: .relaxed).oldValue
+                        let index = counters.next.add(1, ordering: .relaxed).oldValue
                         if index >= total { return own }
                         let (method, path, body) = request(index)
                         let sent = clock.now
                         let answer = try await connection.send(method, path, body: body).get()
                         own.append((clock.now - sent).inSeconds)
-                        if answer.status >= 300 { failures.add(1, ordering: .relaxed) }
+                        if answer.status >= 300 { counters.failures.add(1, ordering: .relaxed) }
                     }
                 }
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
         return Measurement(
-            name: name, failures: failures.load(ordering: .relaxed), elapsed: clock.now - start, latencies: latencies)
+            name: name, failures: counters.failures.load(ordering: .relaxed), elapsed: clock.now - start, latencies: latencies)
     }
 }

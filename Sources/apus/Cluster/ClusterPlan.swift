@@ -1,7 +1,7 @@
 import ObjectModel
 
 /// Everything `apus up` decided from flags, environment, file and what the data directory records.
-struct ClusterPlan {
+struct ClusterPlan: Sendable {
     var data: DataDirectory
     var identity: DataDirectory.Identity
     /// Where the administrator's kubeconfig is written besides the data directory; nil: only there.

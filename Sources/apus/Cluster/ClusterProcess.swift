@@ -17,7 +17,7 @@ import Store
 /// The whole cluster in one process: makes every component, joins them, and names what runs.
 ///
 /// Components reach the cluster through `ClusterClient` only; here its transport is a function call.
-struct ClusterProcess {
+struct ClusterProcess: Sendable {
     let plan: ClusterPlan
     let store: SQLiteStore
     let machinery: Machinery

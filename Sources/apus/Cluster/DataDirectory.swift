@@ -1,14 +1,15 @@
 import Glibc
 import JSON
+import Synchronization
 import SystemPackage
 
 /// The folder that holds a cluster: `cluster.json` says whose it is, `lock` keeps a second process out.
 ///
 /// The folder itself may hold files of others (a kubeconfig, logs); only the names below are ours and only they are
 /// ever removed.
-final class DataDirectory {
+final class DataDirectory: Sendable {
     /// What `cluster.json` records.
-    struct Identity: Equatable {
+    struct Identity: Equatable, Sendable {
         /// Six letters or digits that all kernel names of this cluster carry.
         var clusterID: String
         var podCIDR: String
@@ -68,7 +69,8 @@ final class DataDirectory {
     static let ownNames = ["store", "pki", "pods", "logs", "containerd", "cni", "images", "plugins", "run"]
 
     let path: String
-    private var lock: FileDescriptor?
+    /// Open for as long as the lock is held.
+    private let lock = Mutex<FileDescriptor?>(nil)
 
     init(path: String) {
         self.path = path
@@ -122,7 +124,7 @@ final class DataDirectory {
             try? file.close()
             throw UserError("the data directory \(path) is in use by \(owner): stop it, or choose another --data-dir")
         }
-        lock = file
+        lock.withLock { $0 = file }
         do {
             try file.resize(to: 0)
             _ = try file.writeAll("\(getpid())\n".utf8)

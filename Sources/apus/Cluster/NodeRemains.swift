@@ -12,7 +12,7 @@ enum NodeRemains {
             let point = unescape(String(fields[4]))
             return point.hasPrefix(path + "/") ? point : nil
         }
-        for point in points.sorted(by: { $0.count > $1.count }) { umount2(point, Int32(MNT_DETACH.rawValue)) }
+        for point in points.sorted(by: { $0.count > $1.count }) { umount2(point, Int32(MNT_DETACH)) }
     }
 
     /// mountinfo writes spaces and the like as octal escapes.

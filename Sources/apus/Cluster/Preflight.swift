@@ -27,7 +27,7 @@ enum Preflight {
 
     static func find(_ program: String) -> String? {
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-        for folder in path.split(separator: ":") + ["/usr/sbin", "/sbin"] {
+        for folder in path.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"] {
             let candidate = "\(folder)/\(program)"
             if access(candidate, X_OK) == 0 { return candidate }
         }
@@ -52,7 +52,7 @@ enum Preflight {
     static func requireDiskSpace(_ path: String, mebibytes: UInt64 = 64) throws {
         var info = statvfs()
         guard statvfs(path, &info) == 0 else { return }
-        let free = UInt64(info.f_bavail) * UInt64(info.f_frsize) >> 20
+        let free = (UInt64(info.f_bavail) * UInt64(info.f_frsize)) >> 20
         guard free >= mebibytes else {
             throw UserError(
                 "the disk of \(path) is full (\(free) MiB free, at least \(mebibytes) needed): free some space, or choose "

@@ -23,7 +23,7 @@ struct Image: AsyncParsableCommand {
             let importer = ImageImporter(socketPath: identity.containerdSettings(data).socketPath)
             do {
                 for name in try await importer.importTar(file) { print(name) }
-            } catch let error as RuntimeError {
+            } catch {
                 throw UserError("\(file) could not be imported: \(error)")
             }
         }
