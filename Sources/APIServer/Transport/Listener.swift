@@ -161,6 +161,8 @@ enum TLS {
             var tls = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
             tls.minimumTLSVersion = .tlsv12
+            // For the client's goodbye, when we close.
+            tls.shutdownTimeout = .seconds(1)
             tls.applicationProtocols = ["h2", "http/1.1"]
             // Asked for, and checked when shown; requests without one authenticate by token or stay anonymous.
             tls.certificateVerification = .optionalVerification

@@ -319,8 +319,10 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         _ = pipeline.removeHandler(pipelining)
         _ = pipeline.removeHandler(self)
         let upgraded = try install(channel)
-        // Removing the decoder hands over the bytes that came behind the request.
-        _ = pipeline.removeHandler(decoder)
+        // Removing the decoder hands over the bytes that came behind the request. Readers act when a read is complete,
+        // and TLS in front would swallow that event, so it starts behind it.
+        let front = NIOLoopBound(try pipeline.context(handlerType: ConnectionHandler.self), eventLoop: channel.eventLoop)
+        pipeline.removeHandler(decoder).whenComplete { _ in front.value.fireChannelReadComplete() }
         return upgraded
     }
 
