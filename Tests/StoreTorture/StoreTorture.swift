@@ -59,19 +59,22 @@ import Store
         let clock = ContinuousClock()
         let start = clock.now
         let end = start.advanced(by: .seconds(seconds))
-        let count = try await withThrowingTaskGroup(of: Int.self) { group in
+        var latencies = try await withThrowingTaskGroup(of: [Duration].self) { group in
             for writer in 0..<writers {
                 group.addTask {
-                    var count = 0
+                    var latencies: [Duration] = []
                     while clock.now < end {
-                        _ = try await store.write(.create(key: "/bench/\(writer)/\(count)", value: bytes))
-                        count += 1
+                        let begin = clock.now
+                        _ = try await store.write(.create(key: "/bench/\(writer)/\(latencies.count)", value: bytes))
+                        latencies.append(begin.duration(to: clock.now))
                     }
-                    return count
+                    return latencies
                 }
             }
-            return try await group.reduce(0, +)
+            return try await group.reduce(into: []) { $0 += $1 }
         }
+        let count = latencies.count
+        guard count > 0 else { return }
         let took = start.duration(to: clock.now)
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
@@ -79,6 +82,8 @@ import Store
             Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
             + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
         let rate = Double(count) / (Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18)
+        latencies.sort()
+        print("p50 \(latencies[count / 2]), p99 \(latencies[count * 99 / 100]), max \(latencies[count - 1])")
         print("\(Int(rate)) durable creates/s, \(Int(cpu / Double(count))) µs CPU each, \(usage.ru_maxrss) KiB")
         await store.close()
     }

@@ -7,10 +7,9 @@ struct SQLiteFailure: Error {
 
     /// The primary result code.
     var primary: Int32 { code & 0xFF }
-    /// A failed `fsync`: the kernel may have dropped the pages, so nothing written later can be trusted either.
-    var isLostSync: Bool {
-        code == SQLITE_IOERR | (4 << 8) || code == SQLITE_IOERR | (5 << 8)  // SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC
-    }
+    /// A failed `fsync` (of a file or a directory): the kernel may have dropped the pages, so nothing written later can be
+    /// trusted either.
+    var isLostSync: Bool { code == SQLITE_IOERR | (4 << 8) || code == SQLITE_IOERR | (5 << 8) }
 
     /// The same in the words of the store's users.
     func storeError(path: String) -> StoreError {

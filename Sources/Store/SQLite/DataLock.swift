@@ -8,7 +8,9 @@ final class DataLock: Sendable {
 
     /// - Throws: `.backend` naming the holder when another process (or another store of this one) has it.
     init(path: String) throws(StoreError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        // In a local until all is well: an initializer that throws after its last property is set runs `deinit` too, and
+        // closing twice closes somebody else's file.
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         if descriptor < 0 {
             let reason = String(cString: strerror(errno))
             throw .backend("\(path) cannot be opened: \(reason); check that its directory exists and is writable")
@@ -23,6 +25,7 @@ final class DataLock: Sendable {
         let text = Array("\(getpid())\n".utf8)
         ftruncate(descriptor, 0)
         _ = pwrite(descriptor, text, text.count, 0)
+        self.descriptor = descriptor
     }
 
     /// Gives the lock back. The file stays: removing it would let two processes lock two different files.

@@ -63,18 +63,30 @@ final class SQLiteWriter {
     }
 
     private func commitOne(_ writes: ArraySlice<PendingWrite>) {
-        do {
-            let results = try transact(writes.map(\.write))
-            for (write, result) in zip(writes, results) { write.done.resume(returning: result) }
+        do throws(SQLiteFailure) {
+            finish(writes, try transact(writes.map(\.write)))
         } catch {
-            if error.primary == SQLITE_FULL, writes.count > 1 {
-                // One big write must not take the small ones (and the removals that make room) down with it.
-                for write in writes { commitOne([write]) }
-                return
+            guard error.primary == SQLITE_FULL else { return fail(writes, report(error)) }
+            // Folding the log into the file lets the log start over, which often is room enough. Then one by one: a big
+            // write must not take down the small ones, nor the removals that make room.
+            try? connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            for index in writes.indices {
+                let write = writes[index...index]
+                do throws(SQLiteFailure) {
+                    finish(write, try transact(write.map(\.write)))
+                } catch {
+                    fail(write, report(error))
+                }
             }
-            let reason = report(error)
-            for write in writes { write.done.resume(returning: .failure(reason)) }
         }
+    }
+
+    private func finish(_ writes: ArraySlice<PendingWrite>, _ results: [Result<UInt64, StoreError>]) {
+        for (write, result) in zip(writes, results) { write.done.resume(returning: result) }
+    }
+
+    private func fail(_ writes: ArraySlice<PendingWrite>, _ reason: StoreError) {
+        for write in writes { write.done.resume(returning: .failure(reason)) }
     }
 
     /// Applies guarded writes in one durable transaction and publishes what was committed.
