@@ -18,7 +18,8 @@ import Testing
         try await withDirectory { directory in
             for round in 0..<rounds {
                 // Different moments: during opening of an existing file, early, in full swing.
-                let told = try Self.runAndKill(program, directory + "/state.db", afterLines: min(round * round * 60, 4000))
+                let lines = min(round * round * 60, 4000)
+                let told = try Self.runAndKill(program, directory + "/state.db", afterLines: lines)
                 try await Self.check(told, directory)
             }
         }
