@@ -140,9 +140,9 @@ let package = Package(
         // Load against any Kubernetes API server: how we compare.
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
 
-        tests("ContainerRuntime", ["Streaming", "JSON", log]),
+        tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log]),
         tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON"]),
-        tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioEmbedded, nioWebSocket, log]),
+        tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioWebSocket, log]),
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),

@@ -9,7 +9,8 @@ public final class SocketConnection: ByteConnection {
 
     /// Takes ownership of a connected stream socket.
     public static func adopting(descriptor: CInt) async throws -> SocketConnection {
-        let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).channelOption(.allowRemoteHalfClosure, value: true)
+        let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).channelOption(
+            .allowRemoteHalfClosure, value: true)
         let channel = try await bootstrap.withConnectedSocket(descriptor) { channel in
             channel.eventLoop.makeCompletedFuture {
                 try NIOAsyncChannel<ByteBuffer, ByteBuffer>(

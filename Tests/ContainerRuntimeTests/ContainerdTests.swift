@@ -35,12 +35,19 @@ private func withContainerd(
         }
         try await supervisor.shutdown(purge: true, grace: .zero)
     } catch {
+        // Whatever went wrong, containerd's own words help.
+        print((error as? RuntimeError)?.operation ?? "", HostFiles.readText(settings.logPath) ?? "")
         try? await supervisor.shutdown(purge: true, grace: .zero)
         throw error
     }
     #expect(HostFiles.mountPoints(below: settings.dataDirectory).isEmpty)
     #expect(HostFiles.mountPoints(below: settings.runDirectory).isEmpty)
     #expect(!HostFiles.isDirectory(settings.runDirectory))
+    for controller in HostFiles.entries("/sys/fs/cgroup") {
+        #expect(!HostFiles.isDirectory("/sys/fs/cgroup/\(controller)/\(settings.cgroupRoot)"))
+    }
+    #expect(!HostFiles.isDirectory("/sys/fs/cgroup/\(settings.cgroupRoot)"))
+    #expect(!HostFiles.entries("/var/lib/cni/results").contains { $0.hasPrefix(settings.networkName + "-") })
     #expect(!ProcessEntry.all().contains { $0.arguments.contains { $0.contains(name) } && $0.pid != getpid() })
     HostFiles.remove(settings.dataDirectory)
 }
@@ -82,13 +89,15 @@ private func containerConfig(_ name: String, _ script: String) -> ContainerConfi
     return config
 }
 
-@Suite(.serialized, .enabled(if: obstacle == nil, obstacle))
+@Suite(.serialized, .timeLimit(.minutes(3)), .enabled(if: obstacle == nil, obstacle))
 struct ContainerdTests {
     @Test func runsAPodAndTalksToIt() async throws {
         try await withContainerd("cri", podCIDR: "10.213.7.0/24") { supervisor, runtime in
             let settings = supervisor.settings
             #expect(try await runtime.version().name == "containerd")
             #expect(try await runtime.images().contains { $0.isPinned })
+            // More calls than NIOHTTP2 takes PINGs from a server.
+            for _ in 0..<600 { _ = try await runtime.status() }
             let events = runtime.events()
 
             let pod = try sandboxConfig("web", settings)
@@ -112,7 +121,8 @@ struct ContainerdTests {
             #expect(ended.exitCode == 7)
             #expect(ended.reason == "Error")
 
-            let sync = try await runtime.execSync(id, command: ["/bin/sh", "-c", "echo a; exit 3"], timeout: .seconds(5))
+            let sync = try await runtime.execSync(
+                id, command: ["/bin/sh", "-c", "echo a; exit 3"], timeout: .seconds(5))
             #expect(sync.exitCode == 3)
             #expect(sync.output == Array("a\n".utf8))
             await #expect(throws: RuntimeError.self) {
@@ -121,6 +131,7 @@ struct ContainerdTests {
 
             try await execs(runtime, id)
             try await connects(runtime, sandbox)
+            try await attaches(runtime, sandbox, pod)
 
             let log = HostFiles.readText(pod.logDirectory + "/server.log") ?? ""
             #expect(log.contains("stdout F out\n"))
@@ -184,6 +195,27 @@ struct ContainerdTests {
         #expect(why.contains("/nowhere"))
     }
 
+    private func attaches(_ runtime: CRIRuntime, _ sandbox: String, _ pod: SandboxConfig) async throws {
+        var config = containerConfig("reader", "busybox cat; exit 4")
+        config.stdin = true
+        config.stdinOnce = true
+        let id = try await runtime.createContainer(sandbox: sandbox, config, sandboxConfig: pod)
+        try await runtime.startContainer(id)
+        var options = ExecOptions()
+        options.stdin = true
+        options.stdout = true
+        options.stderr = true
+        let session = try await runtime.attach(id, options)
+        try await session.write(Array("hello".utf8))
+        try await session.closeInput()
+        var received: [UInt8] = []
+        for try await case .standardOutput(let bytes) in session.output { received += bytes }
+        #expect(received == Array("hello".utf8))
+        #expect(try await session.exit() == .code(0))
+        while try await runtime.containerStatus(id).state != .exited { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(try await runtime.containerStatus(id).exitCode == 4)
+    }
+
     private func connects(_ runtime: CRIRuntime, _ sandbox: String) async throws {
         let connection = try await runtime.connect(sandbox: sandbox, port: 8080)
         let sent = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
@@ -197,6 +229,34 @@ struct ContainerdTests {
         #expect(received == sent)
         await connection.close()
         await #expect(throws: RuntimeError.self) { try await runtime.connect(sandbox: sandbox, port: 8081) }
+    }
+
+    /// `apus down` after the worst: containerd is dead and cannot be started, shims and containers are alive.
+    @Test func shutdownNeedsNoContainerd() async throws {
+        let name = "down\(getpid())"
+        var settings = ContainerdSettings(
+            dataDirectory: "/tmp/apus-test-\(name)", clusterID: name, podCIDR: "10.213.9.0/24")
+        let logger = Logger(label: "test")
+        let supervisor = ContainerdSupervisor(settings, logger: logger)
+        let runtime = try CRIRuntime(socketPath: settings.socketPath, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await supervisor.run() }
+            group.addTask { try await runtime.run() }
+            defer { group.cancelAll() }
+            try await supervisor.waitUntilReady()
+            _ = try await runtime.runSandbox(try sandboxConfig("left", settings))
+        }
+        await supervisor.stopContainerd()
+        #expect(ProcessEntry.all().contains { $0.hasOption("-address", settings.ownSocketPath) })
+        settings.containerdProgram = "/nowhere/containerd"
+        try await ContainerdSupervisor(settings, logger: logger).shutdown(purge: true)
+        #expect(!ProcessEntry.all().contains { $0.hasOption("-address", settings.ownSocketPath) })
+        #expect(HostFiles.mountPoints(below: settings.runDirectory).isEmpty)
+        #expect(!HostFiles.isDirectory(settings.runDirectory))
+        #expect(!HostFiles.isDirectory(settings.rootDirectory))
+        // Again: nothing is left to do.
+        try await ContainerdSupervisor(settings, logger: logger).shutdown(purge: true)
+        HostFiles.remove(settings.dataDirectory)
     }
 
     @Test func survivesTheDeathOfContainerdAndOfTheSupervisor() async throws {

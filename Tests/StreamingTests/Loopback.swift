@@ -75,7 +75,8 @@ struct LoopbackServer: Sendable {
 
     private static func addFraming(_ channel: any Channel) throws {
         try channel.pipeline.syncOperations.addHandler(WebSocketFrameEncoder())
-        try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: 1 << 20)))
+        try channel.pipeline.syncOperations.addHandler(
+            ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: 1 << 20)))
     }
 
     func stop() async { try? await listener.close() }

@@ -7,6 +7,10 @@ import Testing
 
 @testable import Streaming
 
+private let bothCarriers: [StreamUpgrade] = [
+    .webSocket(subprotocol: "v5.channel.k8s.io"), .spdy(subprotocol: "v4.channel.k8s.io"),
+]
+
 private let allStreams: ExecOptions = {
     var options = ExecOptions()
     options.stdin = true
@@ -134,7 +138,7 @@ private let allStreams: ExecOptions = {
     }
 
     @Test func clientThatLeavesEndsTheSession() async throws {
-        for upgrade in [StreamUpgrade.webSocket(subprotocol: "v5.channel.k8s.io"), .spdy(subprotocol: "v4.channel.k8s.io")] {
+        for upgrade in bothCarriers {
             let session = CatSession()
             let server = try await server(upgrade) { session }
             if case .spdy = upgrade {
@@ -170,7 +174,7 @@ private let allStreams: ExecOptions = {
             func exit() async throws -> ProcessExit { .code(0) }
             func close() async {}
         }
-        for upgrade in [StreamUpgrade.webSocket(subprotocol: "v5.channel.k8s.io"), .spdy(subprotocol: "v4.channel.k8s.io")] {
+        for upgrade in bothCarriers {
             let talker = Talker()
             let server = try await server(upgrade) { talker }
             var before = -1
@@ -197,7 +201,7 @@ private let allStreams: ExecOptions = {
     }
 
     @Test func garbageEndsTheConnectionOnly() async throws {
-        for upgrade in [StreamUpgrade.webSocket(subprotocol: "v5.channel.k8s.io"), .spdy(subprotocol: "v4.channel.k8s.io")] {
+        for upgrade in bothCarriers {
             let server = try await server(upgrade) { CatSession() }
             let client = try await server.connectBytes()
             try await client.executeThenClose { inbound, outbound in

@@ -63,9 +63,10 @@ extension CRIRuntime {
         }
     }
 
-    /// Waits until the CRI side knows of an exit too (it hears of it at the same moment as we do), and finds the pod.
+    /// Waits until the CRI side knows of an exit too (it hears of it at the same moment as we do, but tells it only when
+    /// it has cleaned up, which takes a busy machine long), and finds the pod.
     private func settled(_ id: String, isExit: Bool) async -> RuntimeEvent {
-        for attempt in 1...12 {
+        for attempt in 1...60 {
             if let status = try? await containerStatus(id) {
                 if !isExit || status.state == .exited {
                     return RuntimeEvent(podUID: status.labels[PodLabel.uid] ?? "", containerID: id)
@@ -77,7 +78,7 @@ extension CRIRuntime {
             } else {
                 break
             }
-            try? await Task.sleep(for: .milliseconds(5 * attempt))
+            try? await Task.sleep(for: .milliseconds(min(5 * attempt, 200)))
             if Task.isCancelled { break }
         }
         return RuntimeEvent(podUID: "", containerID: id)

@@ -2,6 +2,7 @@ import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import JSON
 public import Logging
+import NIOCore
 public import ServiceLifecycle
 import WireCRI
 
@@ -35,6 +36,11 @@ public final class CRIRuntime: Runtime, Service {
                 config.backoff.max = .seconds(1)
                 config.backoff.multiplier = 1.6
                 config.connection.maxIdleTime = nil
+                config.channelDebuggingCallbacks.onCreateTCPConnection = { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(HTTP2PingFilter(), position: .first)
+                    }
+                }
             })
         client = GRPCClient(transport: transport)
         runtimeService = Runtime_V1_RuntimeService.Client(wrapping: client)
@@ -47,8 +53,9 @@ public final class CRIRuntime: Runtime, Service {
         try await withTaskCancellationOrGracefulShutdownHandler {
             do {
                 try await client.runConnections()
-            } catch where Task.isCancelled {
+            } catch {
                 // The transport reports its own cancellation as an error.
+                if !Task.isCancelled { throw error }
             }
         } onCancelOrGracefulShutdown: {
             self.client.beginGracefulShutdown()

@@ -182,7 +182,9 @@ public final class ContainerdSupervisor: Service {
     }
 
     private func adoptOrStart(_ program: String) async throws -> HostProcess {
-        if let running = await blocking({ self.runningContainerds() }).first, let process = HostProcess(pid: running.pid) {
+        if let running = await blocking({ self.runningContainerds() }).first,
+            let process = HostProcess(pid: running.pid)
+        {
             logger.info("adopted the running containerd", metadata: ["pid": "\(running.pid)"])
             return process
         }

@@ -7,7 +7,9 @@ enum OOMScore {
     /// inside a user namespace the capability alone says nothing; the old value is put back at once.
     static func mayBeLowered() -> Bool {
         let path = "/proc/self/oom_score_adj"
-        guard let text = HostFiles.readText(path), let value = Int(text.filter { !$0.isWhitespace }) else { return false }
+        guard let text = HostFiles.readText(path), let value = Int(text.filter { !$0.isWhitespace }) else {
+            return false
+        }
         if value > -1000, !put(value - 1, path) { return false }
         return put(value, path)
     }

@@ -96,7 +96,9 @@ final class SPDYProcessSession: ProcessSession {
                     guard status.count < 64 * 1024 else { break }
                     status += bytes
                 }
-            } catch where !status.isEmpty {}
+            } catch {
+                if status.isEmpty { throw error }
+            }
             try await group.waitForAll()
             ended.set(ExitStatus.parse(status))
             pieces.finish()
