@@ -173,9 +173,10 @@ extension JSON {
         return removed
     }
 
-    /// Sets the member, or removes it when the value is nil.
+    /// Sets the member, or removes it when the value is nil or null. Both, because `x.isEmpty ? nil : json` means JSON's
+    /// null to the compiler, and the absent member to whoever writes it.
     public mutating func setMember(_ key: String, _ value: JSON?) {
-        if let value { self[key] = value } else { removeMember(key) }
+        if let value, !value.isNull { self[key] = value } else { removeMember(key) }
     }
 }
 

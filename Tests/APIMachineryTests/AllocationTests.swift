@@ -111,4 +111,24 @@ import Testing
         let dns = try await cluster.list(.services).items.first { $0.name == "kube-dns" }
         #expect(dns?.tree["spec"]["clusterIP"].string == "10.96.0.10")
     }
+
+    @Test("The default roles are made once, put right at each start, and what was added to them stays")
+    func accessBootstrap() async throws {
+        let store = MemoryStore()
+        let roles = GroupVersionResource(group: "rbac.authorization.k8s.io", version: "v1", resource: "clusterroles")
+        let first = try await Cluster(store: store) { $0.bootstrapRBAC = DefaultRoles.all }
+        #expect(try await first.list(roles).items.count == DefaultRoles.clusterRoles.count)
+        let full = try await first.get(roles, "view").tree["rules"].elements
+        await first.machinery.stop()
+        let revision = try await store.currentRevision()
+        let second = try await Cluster(store: store) { $0.bootstrapRBAC = DefaultRoles.all }
+        #expect(try await store.currentRevision() == revision)
+        let extra: JSON = ["verbs": ["get"], "apiGroups": ["example.com"], "resources": ["things"]]
+        try await second.patch(roles, "system:basic-user", ["rules": [extra]])
+        await second.machinery.stop()
+        let third = try await Cluster(store: store) { $0.bootstrapRBAC = DefaultRoles.all }
+        let rules = try await third.get(roles, "system:basic-user").tree["rules"].elements
+        #expect(rules.contains(extra) && rules.count > 1)
+        #expect(try await third.get(roles, "view").tree["rules"].elements == full)
+    }
 }

@@ -178,7 +178,9 @@ extension Machinery {
 
     /// Rules and subjects that are missing, added; nil when nothing is.
     static func completed(_ tree: JSON, from wanted: JSON) -> JSON? {
-        if tree["metadata"]["annotations"]["rbac.authorization.kubernetes.io/autoupdate"].string == "false" { return nil }
+        if tree["metadata"]["annotations"]["rbac.authorization.kubernetes.io/autoupdate"].string == "false" {
+            return Optional.none  // A bare nil would be JSON's null.
+        }
         var result = tree
         for field in ["labels", "annotations"] {
             for (key, value) in wanted["metadata"][field].members where tree["metadata"][field][key].isNull {
@@ -190,6 +192,6 @@ extension Machinery {
             let missing = wanted[list].elements.filter { !tree[list].elements.contains($0) }
             if !missing.isEmpty { result[list] = .array(tree[list].elements + missing) }
         }
-        return result == tree ? nil : result
+        return result == tree ? Optional.none : .some(result)
     }
 }

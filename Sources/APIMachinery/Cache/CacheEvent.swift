@@ -20,6 +20,17 @@ struct CacheEntry: Sendable {
     var object: Object
     /// `spec.nodeName` of a pod; else empty.
     var node: String
+
+    init(object: Object, node: String) {
+        self.object = object
+        self.node = node
+    }
+
+    /// Reads the node while the object's tree is still at hand.
+    init(_ object: Object) {
+        self.object = object
+        node = object.kind.kind == "Pod" ? object.tree["spec"]["nodeName"].string ?? "" : ""
+    }
 }
 
 /// The objects of one namespace, ordered by name.

@@ -97,17 +97,17 @@ final class CacheSet: Sendable {
         for event in batch {
             guard let (place, key) = StorageLayout.parse(event.key), let cache = caches.withLock({ $0[place] })
             else { continue }
-            var object: Object?
+            var entry: CacheEntry?
             if let value = event.value {
-                object = decode(value, storeKey: event.key, place: place, revision: event.revision)
-                if object == nil { continue }
+                entry = decode(value, storeKey: event.key, place: place, revision: event.revision).map { CacheEntry($0) }
+                if entry == nil { continue }
             }
             let observers = observers.withLock { $0[place] }
             if let observers {
                 let old = cache.get(key)
-                for observer in observers { observer(old, object) }
+                for observer in observers { observer(old, entry?.object) }
             }
-            for channel in cache.apply(key: key, object: object, revision: event.revision) {
+            for channel in cache.apply(key: key, entry, revision: event.revision) {
                 wakes[ObjectIdentifier(channel)] = channel
             }
         }
@@ -116,7 +116,7 @@ final class CacheSet: Sendable {
     }
 
     private func load() async throws -> Revision {
-        var objects: [String: [Object]] = [:]
+        var objects: [String: [CacheEntry]] = [:]
         var after: String?
         var revision: Revision?
         while true {
@@ -126,7 +126,9 @@ final class CacheSet: Sendable {
                 guard let (place, _) = StorageLayout.parse(value.key),
                     let object = decode(value.value, storeKey: value.key, place: place, revision: value.modRevision)
                 else { continue }
-                objects[place, default: []].append(object)
+                objects[place, default: []].append(CacheEntry(object))
+                // The trees of a whole cluster at once would be several times its bytes.
+                object.releaseTree()
             }
             guard page.hasMore, let last = page.values.last?.key else { break }
             after = last
@@ -138,7 +140,7 @@ final class CacheSet: Sendable {
             cache.load(objects[place] ?? [], at: loaded)
             for observer in observers.withLock({ $0[place] ?? [] }) {
                 for object in before { observer(object, nil) }
-                for object in objects[place] ?? [] { observer(nil, object) }
+                for object in objects[place] ?? [] { observer(nil, object.object) }
             }
         }
         gate.advance(to: loaded)
@@ -169,12 +171,15 @@ final class CacheSet: Sendable {
     }
 
     /// A past state straight from the store, in key order.
-    func past(of cache: WatchCache, at revision: Revision) async throws -> [Object] {
+    func past(of cache: WatchCache, at revision: Revision) async throws -> [CacheEntry] {
         let place = cache.place.description
         let listing = try await store.list(
             prefix: StorageLayout.prefix(of: cache.place), after: nil, limit: nil, revision: revision)
         return listing.values
-            .compactMap { decode($0.value, storeKey: $0.key, place: place, revision: $0.modRevision) }
-            .sorted { $0.key < $1.key }
+            .compactMap { value in
+                let object = decode(value.value, storeKey: value.key, place: place, revision: value.modRevision)
+                return object.map { CacheEntry($0) }
+            }
+            .sorted { $0.object.key < $1.object.key }
     }
 }

@@ -24,7 +24,6 @@ final class WatchCache: Sendable {
     let definition: ResourceDefinition
     let place: GroupResource
     let limits: Limits
-    private let isPods: Bool
 
     struct State: Sendable {
         var buckets: [String: CacheBucket] = [:]
@@ -55,15 +54,13 @@ final class WatchCache: Sendable {
         self.definition = definition
         self.limits = limits
         place = StorageLayout.place(of: definition.resource.groupResource)
-        isPods = definition.resource.group.isEmpty && definition.resource.resource == "pods"
         state = Mutex(State())
     }
 
     // MARK: Feeding
 
     /// Replaces everything by a listing that is true at a revision; watchers are told to list again.
-    func load(_ objects: [Object], at revision: Revision) {
-        let entries = objects.map { entry($0) }
+    func load(_ entries: [CacheEntry], at revision: Revision) {
         let cutOff = state.withLock { state -> [Watcher] in
             let watchers = state.watchers.everyone
             let next = state.nextWatcher
@@ -82,10 +79,9 @@ final class WatchCache: Sendable {
     }
 
     /// Applies one change.
-    /// - Parameter object: the new state; nil when the key was removed.
+    /// - Parameter new: the new state; nil when the key was removed.
     /// - Returns: channels to wake once the whole batch is in.
-    func apply(key: ObjectKey, object: Object?, revision: Revision) -> [WatchChannel] {
-        let new = object.map { entry($0) }
+    func apply(key: ObjectKey, _ new: CacheEntry?, revision: Revision) -> [WatchChannel] {
         let released: Object?
         let wakes: [WatchChannel]
         (released, wakes) = state.withLock { state in
@@ -114,13 +110,13 @@ final class WatchCache: Sendable {
             state.last = revision
             guard new != nil || old != nil else { return (nil, []) }
             let event = CacheEvent(
-                key: key, revision: revision, object: object, previous: old?.object,
+                key: key, revision: revision, object: new?.object, previous: old?.object,
                 gone: new == nil ? old.map { ObjectCodec.object($0.object, at: revision) } : nil,
                 node: new?.node ?? "", previousNode: old?.node ?? "")
             remember(event, in: &state)
             let wakes = deliver(event, in: &state)
             var released: Object?
-            if let object {
+            if let object = new?.object {
                 state.fresh.append(object)
                 if state.fresh.count > limits.freshTrees { released = state.fresh.popFirst() }
             }
@@ -128,10 +124,6 @@ final class WatchCache: Sendable {
         }
         released?.releaseTree()
         return wakes
-    }
-
-    private func entry(_ object: Object) -> CacheEntry {
-        CacheEntry(object: object, node: isPods ? object.tree["spec"]["nodeName"].string ?? "" : "")
     }
 
     private func remember(_ event: CacheEvent, in state: inout State) {

@@ -13,7 +13,7 @@ enum NamespaceKind {
         rules.prepareUpdate = { namespace, old in
             // Only /finalize changes them.
             let finalizers = old["spec"]["finalizers"]
-            namespace["spec"].setMember("finalizers", finalizers.isNull ? nil : finalizers)
+            namespace["spec"].setMember("finalizers", finalizers)
         }
     }
 }
@@ -38,7 +38,7 @@ enum CertificateKind {
             request["spec"].setMember("uid", user.uid.isEmpty ? nil : .string(user.uid))
             request["spec"].setMember("groups", user.groups.isEmpty ? nil : JSON(user.groups))
             let extra = user.extra.keys.sorted().reduce(into: JSON.null) { $0[$1] = JSON(user.extra[$1] ?? []) }
-            request["spec"].setMember("extra", extra.isNull ? nil : extra)
+            request["spec"].setMember("extra", extra)
         }
         rules.prepareUpdate = { request, old in request["spec"] = old["spec"] }
         rules.validate = { request in

@@ -51,21 +51,24 @@ enum ObjectCodec {
         return Object(tree: nil, bytes: bytes, metadata: metadata, kind: object.kind)
     }
 
-    /// An object from what the store holds.
+    /// An object from what the store holds, with its tree.
     static func object(stored: [UInt8], revision: Revision) throws(JSONError) -> Object {
         let tree = try JSON.parse(stored)
         var metadata = ObjectMetadata(tree["metadata"])
         metadata.resourceVersion = revision
-        let kind = GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
-        return Object(tree: nil, bytes: splice(stored, revision: revision), metadata: metadata, kind: kind)
+        return make(tree, stored: stored, metadata: metadata, revision: revision)
     }
 
     /// An object from a tree in stored form that was just written.
     static func object(tree: JSON, stored: [UInt8], metadata: ObjectMetadata, revision: Revision) -> Object {
-        var tree = tree
-        tree["metadata"]["resourceVersion"] = .string(String(revision))
         var metadata = metadata
         metadata.resourceVersion = revision
+        return make(tree, stored: stored, metadata: metadata, revision: revision)
+    }
+
+    private static func make(_ tree: JSON, stored: [UInt8], metadata: ObjectMetadata, revision: Revision) -> Object {
+        var tree = tree
+        tree["metadata"]["resourceVersion"] = .string(String(revision))
         let kind = GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
         return Object(tree: tree, bytes: splice(stored, revision: revision), metadata: metadata, kind: kind)
     }

@@ -22,12 +22,12 @@ enum PodUpdateValidation {
             for index in before[list].elements.indices { rest[list][index]["image"] = before[list][index]["image"] }
         }
         problems += deadline(after["activeDeadlineSeconds"], before["activeDeadlineSeconds"])
-        rest.setMember("activeDeadlineSeconds", before["activeDeadlineSeconds"].isNull ? nil : before["activeDeadlineSeconds"])
+        rest.setMember("activeDeadlineSeconds", before["activeDeadlineSeconds"])
         if let grace = before["terminationGracePeriodSeconds"].int, grace < 0, after["terminationGracePeriodSeconds"].int == 1 {
             rest["terminationGracePeriodSeconds"] = before["terminationGracePeriodSeconds"]
         }
         problems += tolerations(after["tolerations"].elements, before["tolerations"].elements)
-        rest.setMember("tolerations", before["tolerations"].isNull ? nil : before["tolerations"])
+        rest.setMember("tolerations", before["tolerations"])
         problems += gates(after, before, &rest)
         if rest != before {
             let fields = Set(rest.members.keys).union(before.members.keys).filter { rest[$0] != before[$0] }.sorted()
@@ -64,14 +64,14 @@ enum PodUpdateValidation {
         for gate in after["schedulingGates"].elements where !known.contains(gate) {
             return [.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gate '\(gate["name"].string ?? "")'")]
         }
-        rest.setMember("schedulingGates", before["schedulingGates"].isNull ? nil : before["schedulingGates"])
+        rest.setMember("schedulingGates", before["schedulingGates"])
         guard !known.isEmpty else { return [] }
         let selector = after["nodeSelector"]
         if before["nodeSelector"].members.allSatisfy({ selector[$0.key] == $0.value }) {
-            rest.setMember("nodeSelector", before["nodeSelector"].isNull ? nil : before["nodeSelector"])
+            rest.setMember("nodeSelector", before["nodeSelector"])
         }
         if before["affinity"]["nodeAffinity"].isNull, !after["affinity"]["nodeAffinity"].isNull {
-            rest.setMember("affinity", before["affinity"].isNull ? nil : before["affinity"])
+            rest.setMember("affinity", before["affinity"])
         }
         return []
     }

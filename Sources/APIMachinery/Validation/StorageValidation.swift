@@ -30,9 +30,9 @@ enum StorageValidation {
         let before = old["spec"]
         // Binding fills these in; a bound claim may grow.
         for field in ["volumeName", "storageClassName"] where (before[field].string ?? "").isEmpty {
-            rest.setMember(field, before[field].isNull ? nil : before[field])
+            rest.setMember(field, before[field])
         }
-        rest.setMember("volumeAttributesClassName", before["volumeAttributesClassName"].isNull ? nil : before["volumeAttributesClassName"])
+        rest.setMember("volumeAttributesClassName", before["volumeAttributesClassName"])
         let asked = Quantity(rest["resources"]["requests"]["storage"]) ?? .zero
         let had = Quantity(before["resources"]["requests"]["storage"]) ?? .zero
         var problems: [FieldError] = []

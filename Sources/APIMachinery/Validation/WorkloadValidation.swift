@@ -65,7 +65,7 @@ enum WorkloadValidation {
             "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
             "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
         ]
-        for field in mutable { rest.setMember(field, before[field].isNull ? nil : before[field]) }
+        for field in mutable { rest.setMember(field, before[field]) }
         if rest == before { return [] }
         let list = mutable.dropLast().map { "'\($0)'" }.joined(separator: ", ")
         return [

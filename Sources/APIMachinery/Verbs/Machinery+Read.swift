@@ -67,21 +67,20 @@ extension Machinery: APIBackend {
             return try cache.list(selection, after: after, limit: limit, at: past, applied: caches.gate.applied)
         } catch {
             guard let past else { throw StatusError.internalError("\(error)") }
-            let objects: [Object]
+            let entries: [CacheEntry]
             do {
-                objects = try await caches.past(of: cache, at: past)
+                entries = try await caches.past(of: cache, at: past)
             } catch {
                 throw StatusError.expired("The resourceVersion for the provided list is too old.")
             }
             var page = CachePage(objects: [], revision: past)
-            for object in objects where after.map({ $0 < object.key }) ?? true {
-                let node = object.kind.kind == "Pod" ? object.tree["spec"]["nodeName"].string ?? "" : ""
-                guard selection.matches(object, nodeName: node) else { continue }
+            for entry in entries where after.map({ $0 < entry.object.key }) ?? true {
+                guard selection.matches(entry.object, nodeName: entry.node) else { continue }
                 if let limit, page.objects.count == limit {
                     page.next = page.objects.last?.key
                     break
                 }
-                page.objects.append(object)
+                page.objects.append(entry.object)
             }
             return page
         }

@@ -21,7 +21,7 @@ enum SystemMetadata {
         let before = old["metadata"]
         for field in ["uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             let value = before[field]
-            tree["metadata"].setMember(field, value.isNull ? nil : value)
+            tree["metadata"].setMember(field, value)
         }
         for field in ["selfLink", "managedFields"] { tree["metadata"].removeMember(field) }
         if tree["metadata"]["namespace"].string == nil, let namespace = before["namespace"].string {

@@ -64,17 +64,17 @@ enum UpdateScope: Hashable, Sendable {
             result = proposal
             if rules.hasStatus {
                 let status = old["status"]
-                result.setMember("status", status.isNull ? nil : status)
+                result.setMember("status", status)
             }
             return result
         case .status:
             result = old
-            result.setMember("status", proposal["status"].isNull ? nil : proposal["status"])
+            result.setMember("status", proposal["status"])
             // Agents annotate their node together with its status.
             if rules.statusCarriesMetadata {
                 for field in ["labels", "annotations", "finalizers"] {
                     let value = proposal["metadata"][field]
-                    result["metadata"].setMember(field, value.isNull ? nil : value)
+                    result["metadata"].setMember(field, value)
                 }
             }
         case .finalize:
@@ -89,7 +89,7 @@ enum UpdateScope: Hashable, Sendable {
         case .ephemeralContainers:
             result = old
             let containers = proposal["spec"]["ephemeralContainers"]
-            result["spec"].setMember("ephemeralContainers", containers.isNull ? nil : containers)
+            result["spec"].setMember("ephemeralContainers", containers)
         case .resize:
             result = old
             for list in ["containers", "initContainers"] {
@@ -98,7 +98,7 @@ enum UpdateScope: Hashable, Sendable {
                 for index in old["spec"][list].elements.indices {
                     guard let new = wanted[old["spec"][list][index]["name"].string ?? ""] else { continue }
                     for field in ["resources", "resizePolicy"] {
-                        result["spec"][list][index].setMember(field, new[field].isNull ? nil : new[field])
+                        result["spec"][list][index].setMember(field, new[field])
                     }
                 }
             }
