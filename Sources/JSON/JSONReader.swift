@@ -14,6 +14,9 @@ struct JSONReader {
     /// The way to the value that is read now; kept only while duplicates are collected.
     private var path: [PathElement] = []
     private var scratch: [UInt8] = []
+    /// Members and elements of the containers that are being read, innermost last: finished containers are made in
+    /// their exact size, with one allocation instead of one per doubling.
+    private var stack = ValueStack()
 
     private enum PathElement {
         case member(String)
@@ -35,6 +38,7 @@ struct JSONReader {
             return .failure(JSONError("unexpected end of JSON input", at: 0))
         }
         var reader = JSONReader(buffer, base: base, options: options)
+        defer { reader.stack.free() }
         do throws(JSONError) {
             let value = try reader.value()
             reader.skipSpace()
@@ -73,13 +77,17 @@ struct JSONReader {
     private mutating func object() throws(JSONError) -> JSON {
         try descend()
         position += 1
-        var members = JSONObject()
         skipSpace()
         if position < count, base[position] == UInt8(ascii: "}") {
             position += 1
             depth -= 1
-            return .object(members)
+            return .object([:])
         }
+        let start = stack.count
+        var areKeysPlain = true
+        var isRepeated = false
+        /// The keys of a big object, while repeated ones are to be reported.
+        var seen: Set<String> = []
         while true {
             skipSpace()
             guard position < count else { throw truncated() }
@@ -87,7 +95,12 @@ struct JSONReader {
                 throw unexpected("looking for beginning of object key string")
             }
             position += 1
+            let keyStart = position
             let key = try key()
+            let fingerprint = fingerprint(keyStart, position - 1, areKeysPlain: &areKeysPlain)
+            if !isRepeated, areKeysPlain, stack.count - start <= Self.comparedKeys {
+                isRepeated = stack.contains(key, fingerprint, from: start)
+            }
             skipSpace()
             guard position < count else { throw truncated() }
             guard base[position] == UInt8(ascii: ":") else { throw unexpected("after object key") }
@@ -95,10 +108,16 @@ struct JSONReader {
             if collectsDuplicates {
                 path.append(.member(key))
                 let value = try value()
-                if members.updateValue(value, forKey: key) != Optional<JSON>.none { duplicates.append(pathText()) }
+                if stack.count - start > Self.comparedKeys {
+                    if seen.isEmpty { seen = stack.keys(from: start) }
+                    if !seen.insert(key).inserted { duplicates.append(pathText()) }
+                } else if isRepeated || !areKeysPlain, stack.contains(key, nil, from: start) {
+                    duplicates.append(pathText())
+                }
+                stack.push(key, fingerprint, value)
                 path.removeLast()
             } else {
-                members[key] = try value()
+                stack.push(key, fingerprint, try value())
             }
             skipSpace()
             guard position < count else { throw truncated() }
@@ -108,7 +127,8 @@ struct JSONReader {
             } else if next == UInt8(ascii: "}") {
                 position += 1
                 depth -= 1
-                return .object(members)
+                let isChecked = areKeysPlain && !isRepeated && stack.count - start <= Self.comparedKeys + 1
+                return .object(stack.popObject(from: start, areKeysUnique: isChecked))
             } else {
                 throw unexpected("after object key:value pair")
             }
@@ -118,20 +138,20 @@ struct JSONReader {
     private mutating func array() throws(JSONError) -> JSON {
         try descend()
         position += 1
-        var elements: [JSON] = []
         skipSpace()
         if position < count, base[position] == UInt8(ascii: "]") {
             position += 1
             depth -= 1
-            return .array(elements)
+            return .array([])
         }
+        let start = stack.count
         while true {
             if collectsDuplicates {
-                path.append(.index(elements.count))
-                elements.append(try value())
+                path.append(.index(stack.count - start))
+                stack.push("", 0, try value())
                 path.removeLast()
             } else {
-                elements.append(try value())
+                stack.push("", 0, try value())
             }
             skipSpace()
             guard position < count else { throw truncated() }
@@ -141,11 +161,29 @@ struct JSONReader {
             } else if next == UInt8(ascii: "]") {
                 position += 1
                 depth -= 1
-                return .array(elements)
+                return .array(stack.popArray(from: start))
             } else {
                 throw unexpected("after array element")
             }
         }
+    }
+
+    /// Objects with more members are built through the hash table: comparing each with each would take too long.
+    private static let comparedKeys = 32
+
+    /// Length and first bytes of a key: what differs here needs no comparison. Escapes and letters beyond ASCII make
+    /// keys that may be equal although their bytes differ.
+    private func fingerprint(_ start: Int, _ end: Int, areKeysPlain: inout Bool) -> UInt64 {
+        var fingerprint = UInt64(truncatingIfNeeded: end - start)
+        var all: UInt8 = 0
+        for index in start..<end {
+            let byte = base[index]
+            if byte == 0x5c { all = 0x80 }
+            all |= byte
+            fingerprint = (fingerprint ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
+        }
+        if all >= 0x80 { areKeysPlain = false }
+        return fingerprint
     }
 
     private mutating func descend() throws(JSONError) {

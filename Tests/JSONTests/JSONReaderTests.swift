@@ -90,6 +90,22 @@ struct JSONReaderTests {
         #expect(document.value["spec"]["x"] == 1)
     }
 
+    @Test("Repeated members of big objects, and keys that are equal only when decoded")
+    func bigObjects() throws {
+        var options = JSONReadOptions()
+        options.collectsDuplicates = true
+        let many = (0..<1000).map { "\"k\($0)\":\($0)" }
+        let text = "{\"o\":{" + (many + ["\"k7\":-7", "\"k999\":-1"]).joined(separator: ",") + "}}"
+        let document = try JSON.parseDocument(Array(text.utf8), options: options)
+        #expect(document.duplicates == ["o.k7", "o.k999"])
+        #expect(document.value["o"]["k7"] == -7)
+        #expect(document.value["o"].members.count == 1000)
+        #expect(try JSON.parse(text) == document.value)
+        let escaped = try JSON.parseDocument(Array(#"{"a":1,"\u0061":2,"é":3,"\u00e9":4}"#.utf8), options: options)
+        #expect(escaped.duplicates == ["a", "é"])
+        #expect(escaped.value == ["a": 2, "é": 4])
+    }
+
     @Test("Random trees survive printing and reading; mutilated text never crashes the reader")
     func fuzz() throws {
         var random = SeededRandom(seed: 42)
