@@ -47,7 +47,9 @@ public struct ControllerManager: Service {
             ReplicaSetController(replicaSets: context), ReplicaSetController(replicationControllers: context),
             EndpointSliceController(context), EndpointsController(context), EndpointMirroringController(context),
             GarbageCollector(context), PodGarbageController(context), NodeLifecycleController(context),
-            TaintEvictionController(context),
+            TaintEvictionController(context), StatefulSetController(context), DaemonSetController(context),
+            JobController(context), DisruptionController(context), ClusterRoleAggregation(context),
+            VolumeProtection(claims: context), VolumeProtection(volumes: context),
         ]
         if let addresses = NodeAddressController(context) { controllers.append(addresses) }
         return controllers

@@ -2,12 +2,9 @@ import ObjectModel
 
 extension GroupVersionResource {
     static let replicationControllers = Self(group: "", version: "v1", resource: "replicationcontrollers")
-    static let resourceQuotas = Self(group: "", version: "v1", resource: "resourcequotas")
     static let controllerRevisions = Self(group: "apps", version: "v1", resource: "controllerrevisions")
-    static let cronJobs = Self(group: "batch", version: "v1", resource: "cronjobs")
     static let clusterRoles = Self(group: "rbac.authorization.k8s.io", version: "v1", resource: "clusterroles")
     static let podDisruptionBudgets = Self(group: "policy", version: "v1", resource: "poddisruptionbudgets")
-    static let storageClasses = Self(group: "storage.k8s.io", version: "v1", resource: "storageclasses")
 }
 
 extension GroupVersionKind {
@@ -21,5 +18,4 @@ extension GroupVersionKind {
     static let statefulSet = Self(group: "apps", version: "v1", kind: "StatefulSet")
     static let daemonSet = Self(group: "apps", version: "v1", kind: "DaemonSet")
     static let job = Self(group: "batch", version: "v1", kind: "Job")
-    static let cronJob = Self(group: "batch", version: "v1", kind: "CronJob")
 }

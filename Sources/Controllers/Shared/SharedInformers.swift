@@ -36,14 +36,10 @@ final class SharedInformers: Sendable {
     let controllerRevisionsByController: InformerIndex<Object, String>
     let controllerRevisions: Informer<Object>
     let jobs: Informer<Object>
-    let jobsByController: InformerIndex<Object, String>
-    let cronJobs: Informer<Object>
     let leases: Informer<Object>
     let clusterRoles: Informer<Object>
     let claims: Informer<Object>
     let volumes: Informer<Object>
-    let quotas: Informer<Object>
-    let quotasByNamespace: InformerIndex<Object, String>
     let budgets: Informer<Object>
     let budgetsByNamespace: InformerIndex<Object, String>
 
@@ -90,20 +86,16 @@ final class SharedInformers: Sendable {
         controllerRevisions = plain(.controllerRevisions)
         controllerRevisionsByController = InformerIndex(controllerRevisions, values: byController)
         jobs = plain(.jobs)
-        jobsByController = InformerIndex(jobs, values: byController)
-        cronJobs = plain(.cronJobs)
         leases = plain(.leases, namespace: "kube-node-lease")
         clusterRoles = plain(.clusterRoles)
         claims = plain(.persistentVolumeClaims)
         volumes = plain(.persistentVolumes)
-        quotas = plain(.resourceQuotas)
-        quotasByNamespace = InformerIndex(quotas, values: byNamespace)
         budgets = plain(.podDisruptionBudgets)
         budgetsByNamespace = InformerIndex(budgets, values: byNamespace)
 
         let plainOnes = [
             nodes, namespaces, endpoints, endpointSlices, serviceAccounts, statefulSets, daemonSets,
-            controllerRevisions, jobs, cronJobs, clusterRoles, claims, volumes, quotas, budgets,
+            controllerRevisions, jobs, clusterRoles, claims, volumes, budgets,
         ]
         feeds =
             plainOnes.map { MetadataFeed($0) { $0 } } + [
