@@ -79,7 +79,9 @@ public struct LocalTransport: ClusterTransport {
     }
 
     @discardableResult
-    public func delete(_ resource: GroupVersionResource, _ key: ObjectKey, options: DeleteOptions) async throws -> Object {
+    public func delete(_ resource: GroupVersionResource, _ key: ObjectKey, options: DeleteOptions) async throws
+        -> Object
+    {
         try await machinery.delete(try definition(resource), key, options: options, context: context()).object
     }
 

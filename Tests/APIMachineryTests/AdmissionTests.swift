@@ -17,7 +17,8 @@ import Testing
         #expect(volume["name"].string?.hasPrefix("kube-api-access-") == true)
         #expect(volume["projected"]["sources"].elements.count == 3)
         #expect(
-            spec["containers"][0]["volumeMounts"][0]["mountPath"].string == "/var/run/secrets/kubernetes.io/serviceaccount")
+            spec["containers"][0]["volumeMounts"][0]["mountPath"].string
+                == "/var/run/secrets/kubernetes.io/serviceaccount")
         #expect(spec["priority"].int == 0 && spec["preemptionPolicy"].string == "PreemptLowerPriority")
         #expect(spec["tolerations"].elements.count == 2)
         #expect(pod["status"]["phase"].string == "Pending" && pod["status"]["qosClass"].string == "BestEffort")
@@ -89,18 +90,24 @@ import Testing
         }
         #expect(made == 3)
         let text = await message { try await cluster.create(.pods, Fixture.pod("more", spec: spec)) }
-        #expect(text.contains("exceeded quota: q, requested: pods=1,requests.cpu=300m, used: pods=3,requests.cpu=900m, limited: pods=3,requests.cpu=1"))
+        #expect(
+            text.contains(
+                "exceeded quota: q, requested: pods=1,requests.cpu=300m, used: pods=3,requests.cpu=900m, limited: pods=3,requests.cpu=1"
+            ))
         let pods = try await cluster.list(.pods).items
         try await cluster.delete(.pods, try #require(pods.first).name)
         try await cluster.create(.pods, Fixture.pod("again", spec: spec))
         try await cluster.create(.configMaps, Fixture.configMap("one"))
-        #expect(await message { try await cluster.create(.configMaps, Fixture.configMap("two")) }.contains("exceeded quota"))
+        #expect(
+            await message { try await cluster.create(.configMaps, Fixture.configMap("two")) }.contains("exceeded quota")
+        )
     }
 
     @Test("New nodes are tainted until they were seen ready; new claims are protected")
     func others() async throws {
         let cluster = try await Cluster()
-        let node = try await cluster.create(.nodes, ["metadata": ["name": "n"], "status": ["capacity": ["cpu": "2"]]]).tree
+        let node = try await cluster.create(.nodes, ["metadata": ["name": "n"], "status": ["capacity": ["cpu": "2"]]])
+            .tree
         #expect(node["spec"]["taints"] == [["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]])
         #expect(node["status"]["capacity"]["cpu"].string == "2")
         let classes = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "storageclasses")
@@ -125,7 +132,8 @@ import Testing
         let cluster = try await Cluster()
         let agent = RequestContext(user: UserInfo(name: "system:node:n1", groups: ["system:nodes"]))
         try await cluster.create(.nodes, ["metadata": ["name": "n1"]], agent)
-        #expect(await message { try await cluster.create(.nodes, ["metadata": ["name": "n2"]], agent) }.hasPrefix("403 "))
+        #expect(
+            await message { try await cluster.create(.nodes, ["metadata": ["name": "n2"]], agent) }.hasPrefix("403 "))
         try await cluster.create(.pods, Fixture.pod("mine", spec: ["nodeName": "n1"]))
         try await cluster.create(.pods, Fixture.pod("other", spec: ["nodeName": "n2"]))
         try await cluster.patch(.pods, "mine", ["status": ["phase": "Running"]], subresource: "status", agent)
@@ -141,7 +149,10 @@ import Testing
         try await cluster.patch(
             .namespaces, "default", ["metadata": ["labels": ["pod-security.kubernetes.io/enforce": "baseline"]]])
         let text = await message { try await cluster.create(.pods, Fixture.pod("p", spec: ["hostNetwork": true])) }
-        #expect(text == "403 pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)")
+        #expect(
+            text
+                == "403 pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)"
+        )
         try await cluster.create(.pods, Fixture.pod("q"))
     }
 }

@@ -27,7 +27,8 @@ import Testing
         let cluster = try await Cluster()
         try await cluster.create(
             .services,
-            Fixture.service("a", ["type": "NodePort", "clusterIP": "10.96.0.50", "ports": [["port": 80, "nodePort": 30080]]]))
+            Fixture.service(
+                "a", ["type": "NodePort", "clusterIP": "10.96.0.50", "ports": [["port": 80, "nodePort": 30080]]]))
         #expect(
             await message { try await cluster.create(.services, Fixture.service("b", ["clusterIP": "10.96.0.50"])) }
                 == "422 Service \"b\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.50\"]: failed to allocate IP "
@@ -40,11 +41,13 @@ import Testing
                 == "422 Service \"b\" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already "
                 + "allocated")
         #expect(
-            await message { try await cluster.create(.services, Fixture.service("b", ["clusterIP": "192.0.2.1"])) }.contains(
-                "not in the valid range"))
+            await message { try await cluster.create(.services, Fixture.service("b", ["clusterIP": "192.0.2.1"])) }
+                .contains(
+                    "not in the valid range"))
         #expect(
-            await message { try await cluster.create(.services, Fixture.service("b", ["clusterIP": "10.96.0.1"])) }.contains(
-                "provided IP is already allocated"))
+            await message { try await cluster.create(.services, Fixture.service("b", ["clusterIP": "10.96.0.1"])) }
+                .contains(
+                    "provided IP is already allocated"))
     }
 
     @Test("An update that leaves out what was allocated keeps it; a change of type lets go")
@@ -58,7 +61,8 @@ import Testing
         #expect(kept["spec"]["ports"][0]["nodePort"] == made["spec"]["ports"][0]["nodePort"])
         #expect(
             await message {
-                try await cluster.patch(.services, "a", ["spec": ["clusterIP": "10.96.0.77", "clusterIPs": ["10.96.0.77"]]])
+                try await cluster.patch(
+                    .services, "a", ["spec": ["clusterIP": "10.96.0.77", "clusterIPs": ["10.96.0.77"]]])
             }.contains("spec.clusterIPs[0]: Invalid value: \"10.96.0.77\": may not change once set"))
         let plain = try await cluster.patch(.services, "a", ["spec": ["type": "ClusterIP"]]).tree
         #expect(plain["spec"]["ports"][0]["nodePort"].isNull)
@@ -66,7 +70,8 @@ import Testing
         let other = try await cluster.create(
             .services, Fixture.service("b", ["type": "NodePort", "ports": [["port": 1, "nodePort": port]]]))
         #expect(other.tree["spec"]["ports"][0]["nodePort"] == port)
-        let named = try await cluster.patch(.services, "b", ["spec": ["type": "ExternalName", "externalName": "example.com"]])
+        let named = try await cluster.patch(
+            .services, "b", ["spec": ["type": "ExternalName", "externalName": "example.com"]])
         #expect(named.tree["spec"]["clusterIP"].isNull)
     }
 
@@ -91,8 +96,9 @@ import Testing
         await before.machinery.stop()
         let after = try await Cluster(store: store)
         #expect(
-            await message { try await after.create(.services, Fixture.service("b", ["clusterIP": "10.96.0.60"])) }.contains(
-                "provided IP is already allocated"))
+            await message { try await after.create(.services, Fixture.service("b", ["clusterIP": "10.96.0.60"])) }
+                .contains(
+                    "provided IP is already allocated"))
     }
 
     @Test("A new cluster has its namespaces, its services with endpoints, and its priority classes")
@@ -102,10 +108,14 @@ import Testing
             $0.dnsEndpoint = .init(address: "192.0.2.10", port: 53)
         }
         #expect(
-            try await cluster.list(.namespaces).items.map(\.name) == ["default", "kube-node-lease", "kube-public", "kube-system"])
+            try await cluster.list(.namespaces).items.map(\.name) == [
+                "default", "kube-node-lease", "kube-public", "kube-system",
+            ])
         let api = try await cluster.get(.services, "kubernetes").tree
         #expect(api["spec"]["clusterIP"].string == "10.96.0.1" && api["spec"]["ports"][0]["port"].int == 443)
-        #expect(try await cluster.get(.endpoints, "kubernetes").tree["subsets"][0]["addresses"][0]["ip"].string == "192.0.2.10")
+        #expect(
+            try await cluster.get(.endpoints, "kubernetes").tree["subsets"][0]["addresses"][0]["ip"].string
+                == "192.0.2.10")
         let slice = try await cluster.get(.endpointSlices, "kubernetes").tree
         #expect(slice["endpoints"][0]["addresses"][0].string == "192.0.2.10")
         let dns = try await cluster.list(.services).items.first { $0.name == "kube-dns" }

@@ -40,7 +40,8 @@ final class Cluster: Sendable {
     ) async throws -> Object {
         let metadata = body["metadata"]
         return try await machinery.create(
-            try definition(resource), namespace: metadata["namespace"].string ?? "", name: metadata["name"].string ?? "",
+            try definition(resource), namespace: metadata["namespace"].string ?? "",
+            name: metadata["name"].string ?? "",
             subresource: nil, body: body, context: context
         ).object
     }
@@ -84,7 +85,8 @@ final class Cluster: Sendable {
     }
 
     @discardableResult
-    func delete(_ resource: GroupVersionResource, _ name: String, _ options: DeleteOptions = DeleteOptions()) async throws
+    func delete(_ resource: GroupVersionResource, _ name: String, _ options: DeleteOptions = DeleteOptions())
+        async throws
         -> DeleteResult
     {
         let definition = try definition(resource)
@@ -107,7 +109,8 @@ final class Cluster: Sendable {
         -> Object
     {
         try await machinery.create(
-            try definition(resource), namespace: "default", name: name, subresource: subresource, body: body, context: .test
+            try definition(resource), namespace: "default", name: name, subresource: subresource, body: body,
+            context: .test
         ).object
     }
 }
@@ -152,7 +155,8 @@ enum Fixture {
             "spec": [
                 "selector": ["matchLabels": ["app": "web"]],
                 "template": [
-                    "metadata": ["labels": ["app": "web"]], "spec": ["containers": [["name": "main", "image": "busybox"]]],
+                    "metadata": ["labels": ["app": "web"]],
+                    "spec": ["containers": [["name": "main", "image": "busybox"]]],
                 ],
             ],
         ]

@@ -18,9 +18,12 @@ import Testing
         #expect(marked.object.metadata.isTerminating)
         #expect(marked.object.metadata.deletionGracePeriodSeconds == 0)
         let more = await message {
-            try await cluster.patch(.configMaps, "a", ["metadata": ["finalizers": ["example.com/hold", "example.com/more"]]])
+            try await cluster.patch(
+                .configMaps, "a", ["metadata": ["finalizers": ["example.com/hold", "example.com/more"]]])
         }
-        #expect(more.contains("metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted"))
+        #expect(
+            more.contains(
+                "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted"))
         try await cluster.patch(.configMaps, "a", ["metadata": ["finalizers": nil]])
         #expect(await message { try await cluster.get(.configMaps, "a") } == "404 configmaps \"a\" not found")
     }
@@ -85,7 +88,8 @@ import Testing
             try await cluster.create(.configMaps, ["metadata": ["name": "a", "namespace": "shop"]])
         }
         #expect(
-            refused == "403 configmaps \"a\" is forbidden: unable to create new content in namespace shop because it is being "
+            refused
+                == "403 configmaps \"a\" is forbidden: unable to create new content in namespace shop because it is being "
                 + "terminated")
         var body = marked.object.tree
         body["spec"]["finalizers"] = []
@@ -108,7 +112,8 @@ import Testing
         var options = ListOptions()
         options.labelSelector = LabelSelector(matching: ["x": "y"])
         let deleted = try await cluster.machinery.deleteCollection(
-            try cluster.definition(.configMaps), namespace: "default", list: options, options: DeleteOptions(), context: .test)
+            try cluster.definition(.configMaps), namespace: "default", list: options, options: DeleteOptions(),
+            context: .test)
         #expect(deleted.items.count == 4)
         #expect(try await cluster.list(.configMaps).items.map(\.name) == ["c4", "c5"])
     }
@@ -125,13 +130,19 @@ import Testing
             ])
         try await cluster.patch(
             budgets, "b",
-            ["status": ["disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2, "observedGeneration": 1]],
+            [
+                "status": [
+                    "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2,
+                    "observedGeneration": 1,
+                ]
+            ],
             subresource: "status")
         for name in ["p1", "p2"] {
             try await cluster.create(.pods, Fixture.pod(name, labels: ["app": "web"], spec: ["nodeName": "n"]))
             try await cluster.patch(
                 .pods, name,
-                ["status": ["phase": "Running", "conditions": [["type": "Ready", "status": "True"]]]], subresource: "status")
+                ["status": ["phase": "Running", "conditions": [["type": "Ready", "status": "True"]]]],
+                subresource: "status")
         }
         _ = try await cluster.post(.pods, "p1", "eviction", ["metadata": ["name": "p1", "namespace": "default"]])
         #expect(try await cluster.get(.pods, "p1").metadata.isTerminating)
@@ -171,7 +182,9 @@ import Testing
         #expect(patched.kind.kind == "Scale")
         #expect(try await cluster.get(.deployments, "d").tree["spec"]["replicas"].int == 4)
         #expect(
-            await message { try await cluster.patch(.deployments, "d", ["spec": ["replicas": -1]], subresource: "scale") }
+            await message {
+                try await cluster.patch(.deployments, "d", ["spec": ["replicas": -1]], subresource: "scale")
+            }
                 == "422 Scale \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0")
     }
 

@@ -11,7 +11,8 @@ import Testing
         let cluster = try await Cluster()
         for index in 0..<count {
             let name = "c\(index < 10 ? "0" : "")\(index)"
-            try await cluster.create(.configMaps, Fixture.configMap(name, labels: ["parity": index % 2 == 0 ? "even" : "odd"]))
+            try await cluster.create(
+                .configMaps, Fixture.configMap(name, labels: ["parity": index % 2 == 0 ? "even" : "odd"]))
         }
         return cluster
     }
@@ -33,7 +34,11 @@ import Testing
         try await cluster.create(.configMaps, Fixture.configMap("c04x"))
         let changed = try await cluster.patch(.configMaps, "c06", ["data": ["k": "new"]])
         while let token = page.continueToken {
-            page = try await cluster.list(.configMaps, options { $0.limit = 3; $0.continueToken = token })
+            page = try await cluster.list(
+                .configMaps,
+                options {
+                    $0.limit = 3; $0.continueToken = token
+                })
             #expect(page.resourceVersion == revision)
             names += page.items.map(\.name)
             #expect(!page.items.contains { $0.metadata.resourceVersion >= changed.metadata.resourceVersion })
@@ -48,12 +53,20 @@ import Testing
         for index in 0..<6 { try await cluster.create(.configMaps, Fixture.configMap("c\(index)")) }
         let page = try await cluster.list(.configMaps, options { $0.limit = 2 })
         for index in 0..<6 { try await cluster.patch(.configMaps, "c\(index)", ["data": ["k": "v"]]) }
-        let middle = try await cluster.list(.configMaps, options { $0.limit = 2; $0.continueToken = page.continueToken })
+        let middle = try await cluster.list(
+            .configMaps,
+            options {
+                $0.limit = 2; $0.continueToken = page.continueToken
+            })
         #expect(middle.items.map(\.name) == ["c2", "c3"])  // Out of the ring, but the store still knows.
         try await store.compact(to: try await store.currentRevision())
         var fresh: String?
         do {
-            _ = try await cluster.list(.configMaps, options { $0.limit = 2; $0.continueToken = page.continueToken })
+            _ = try await cluster.list(
+                .configMaps,
+                options {
+                    $0.limit = 2; $0.continueToken = page.continueToken
+                })
         } catch let error as StatusError {
             #expect(error.code == 410 && error.reason == .expired)
             fresh = error.continueToken
@@ -90,7 +103,8 @@ import Testing
             try await cluster.create(.pods, Fixture.pod("p\(index)", spec: ["nodeName": index % 2 == 0 ? "n1" : "n2"]))
         }
         let list = try await cluster.list(
-            .pods, options { $0.fieldSelector = FieldSelector([.init(field: "spec.nodeName", value: node, isEqual: true)]) })
+            .pods,
+            options { $0.fieldSelector = FieldSelector([.init(field: "spec.nodeName", value: node, isEqual: true)]) })
         #expect(list.items.map(\.name) == (node == "n1" ? ["p0", "p2", "p4"] : ["p1", "p3", "p5"]))
     }
 
@@ -100,11 +114,16 @@ import Testing
         let then = try await cluster.list(.configMaps).resourceVersion
         try await cluster.create(.configMaps, Fixture.configMap("late"))
         let exact = try await cluster.list(
-            .configMaps, options { $0.resourceVersion = String(then); $0.resourceVersionMatch = "Exact" })
+            .configMaps,
+            options {
+                $0.resourceVersion = String(then); $0.resourceVersionMatch = "Exact"
+            })
         #expect(exact.items.map(\.name) == ["c00", "c01"] && exact.resourceVersion == then)
         let newer = try await cluster.list(.configMaps, options { $0.resourceVersion = String(then) })
         #expect(newer.items.count == 3)
-        let any = options { $0.resourceVersion = "0"; $0.resourceVersionMatch = "Exact" }
+        let any = options {
+            $0.resourceVersion = "0"; $0.resourceVersionMatch = "Exact"
+        }
         #expect(await message { try await cluster.list(.configMaps, any) }.hasPrefix("422 ListOptions"))
         let unset = options { $0.resourceVersionMatch = "Exact" }
         let text = await message { try await cluster.list(.configMaps, unset) }
@@ -156,7 +175,8 @@ import Testing
         #expect(last.tree["data"]["k"].string == "v")
         #expect(last.metadata.resourceVersion > events[0].object.metadata.resourceVersion)
         #expect(last.metadata.resourceVersion == gone.object.metadata.resourceVersion)
-        #expect(try JSON.parse(last.bytes)["metadata"]["resourceVersion"].string == String(last.metadata.resourceVersion))
+        #expect(
+            try JSON.parse(last.bytes)["metadata"]["resourceVersion"].string == String(last.metadata.resourceVersion))
     }
 
     @Test("Leaving the selector is a DELETED with the old content under the new revision; entering is an ADDED")
@@ -181,7 +201,9 @@ import Testing
         let cluster = try await Cluster { $0.rememberedEvents = 4 }
         let first = try await cluster.create(.configMaps, Fixture.configMap("a"))
         for index in 0..<8 { try await cluster.patch(.configMaps, "a", ["data": ["k": .string("\(index)")]]) }
-        let text = await message { try await cluster.watch(.configMaps, try query(from: first.metadata.resourceVersion)) }
+        let text = await message {
+            try await cluster.watch(.configMaps, try query(from: first.metadata.resourceVersion))
+        }
         #expect(text.hasPrefix("410 too old resource version: \(first.metadata.resourceVersion) ("))
     }
 

@@ -18,7 +18,9 @@ import Testing
         #expect(read === made)
         #expect(try JSON.parse(read.bytes) == read.tree)
         #expect(read.tree["metadata"]["resourceVersion"].string == String(read.metadata.resourceVersion))
-        #expect(await message { try await cluster.create(.configMaps, Fixture.configMap("a")) } == "409 configmaps \"a\" already exists")
+        #expect(
+            await message { try await cluster.create(.configMaps, Fixture.configMap("a")) }
+                == "409 configmaps \"a\" already exists")
         #expect(await message { try await cluster.get(.configMaps, "nope") } == "404 configmaps \"nope\" not found")
     }
 
@@ -117,7 +119,13 @@ import Testing
         #expect(merged.tree["spec"]["replicas"].int == 3)
         let strategic = try await cluster.patch(
             .deployments, "a", .strategicMerge,
-            ["spec": ["template": ["spec": ["containers": [["name": "main", "image": "two"], ["name": "side", "image": "x"]]]]]])
+            [
+                "spec": [
+                    "template": [
+                        "spec": ["containers": [["name": "main", "image": "two"], ["name": "side", "image": "x"]]]
+                    ]
+                ]
+            ])
         #expect(strategic.tree["spec"]["template"]["spec"]["containers"].elements.count == 2)
         let json = try await cluster.patch(
             .deployments, "a", .json, [["op": "replace", "path": "/spec/replicas", "value": 9]])
@@ -169,7 +177,9 @@ import Testing
         let body: JSON = ["metadata": ["name": "a", "namespace": "default"], "spec": ["holderIdentity": "x"]]
         let made = try await cluster.update(.leases, body)
         #expect(made.metadata.resourceVersion > 0)
-        #expect(await message { try await cluster.update(.leases, body) }.contains("metadata.resourceVersion: Invalid value: 0x0"))
+        #expect(
+            await message { try await cluster.update(.leases, body) }.contains(
+                "metadata.resourceVersion: Invalid value: 0x0"))
     }
 
     @Test("Both versions of events are one object")

@@ -8,7 +8,8 @@ import Testing
 
 /// What is refused, and in which words. One cluster serves each table: refused objects leave nothing behind.
 @Suite struct ValidationTests {
-    private static let roles = GroupVersionResource(group: "rbac.authorization.k8s.io", version: "v1", resource: "roles")
+    private static let roles = GroupVersionResource(
+        group: "rbac.authorization.k8s.io", version: "v1", resource: "roles")
 
     private func pod(_ spec: JSON) -> JSON { Fixture.pod("p", spec: spec) }
     private func container(_ part: JSON) -> JSON {
@@ -21,9 +22,13 @@ import Testing
     func metadata() async throws {
         let cluster = try await Cluster()
         let bad = await message { try await cluster.create(.namespaces, ["metadata": ["name": "Not_OK"]]) }
-        #expect(bad.hasPrefix("422 Namespace \"Not_OK\" is invalid: metadata.name: Invalid value: \"Not_OK\": a lowercase RFC 1123 label must consist of lower case alphanumeric"))
+        #expect(
+            bad.hasPrefix(
+                "422 Namespace \"Not_OK\" is invalid: metadata.name: Invalid value: \"Not_OK\": a lowercase RFC 1123 label must consist of lower case alphanumeric"
+            ))
         let none = await message { try await cluster.create(.configMaps, ["metadata": ["namespace": "default"]]) }
-        #expect(none == "422 ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required")
+        #expect(
+            none == "422 ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required")
         let label = await message { try await cluster.create(.configMaps, Fixture.configMap("a", labels: ["x": "-"])) }
         #expect(label.hasPrefix("422 ConfigMap \"a\" is invalid: metadata.labels: Invalid value: \"-\": a valid label"))
         let service = await message { try await cluster.create(.services, Fixture.service("1a")) }
@@ -43,15 +48,39 @@ import Testing
             (pod(["containers": []]), "spec.containers: Required value"),
             (container(["name": ""]), "spec.containers[0].name: Required value"),
             (container(["image": ""]), "spec.containers[0].image: Required value"),
-            (container(["imagePullPolicy": "Often"]), "spec.containers[0].imagePullPolicy: Unsupported value: \"Often\": supported values: \"Always\", \"IfNotPresent\", \"Never\""),
-            (container(["ports": [["containerPort": 70000]]]), "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
+            (
+                container(["imagePullPolicy": "Often"]),
+                "spec.containers[0].imagePullPolicy: Unsupported value: \"Often\": supported values: \"Always\", \"IfNotPresent\", \"Never\""
+            ),
+            (
+                container(["ports": [["containerPort": 70000]]]),
+                "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"
+            ),
             (container(["env": [["name": "a=b"]]]), "spec.containers[0].env[0].name: Invalid value: \"a=b\""),
-            (container(["volumeMounts": [["name": "x", "mountPath": "/x"]]]), "spec.containers[0].volumeMounts[0].name: Not found: \"x\""),
-            (container(["resources": ["requests": ["cpu": "2"], "limits": ["cpu": "1"]]]), "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"),
-            (container(["livenessProbe": ["periodSeconds": 1]]), "spec.containers[0].livenessProbe: Required value: must specify a handler type"),
-            (pod(["restartPolicy": "Maybe"]), "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\""),
-            (pod(["volumes": [["name": "v", "emptyDir": [:], "hostPath": ["path": "/"]]]]), "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"),
-            (pod(["containers": [["name": "a", "image": "i"], ["name": "a", "image": "i"]]]), "spec.containers[1].name: Duplicate value: \"a\""),
+            (
+                container(["volumeMounts": [["name": "x", "mountPath": "/x"]]]),
+                "spec.containers[0].volumeMounts[0].name: Not found: \"x\""
+            ),
+            (
+                container(["resources": ["requests": ["cpu": "2"], "limits": ["cpu": "1"]]]),
+                "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"
+            ),
+            (
+                container(["livenessProbe": ["periodSeconds": 1]]),
+                "spec.containers[0].livenessProbe: Required value: must specify a handler type"
+            ),
+            (
+                pod(["restartPolicy": "Maybe"]),
+                "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\""
+            ),
+            (
+                pod(["volumes": [["name": "v", "emptyDir": [:], "hostPath": ["path": "/"]]]]),
+                "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"
+            ),
+            (
+                pod(["containers": [["name": "a", "image": "i"], ["name": "a", "image": "i"]]]),
+                "spec.containers[1].name: Duplicate value: \"a\""
+            ),
             (pod(["tolerations": [["effect": "NoExecute"]]]), "spec.tolerations[0].operator: Invalid value"),
         ]
         for (body, expected) in table {
@@ -65,7 +94,8 @@ import Testing
         let cluster = try await Cluster()
         try await cluster.create(.pods, Fixture.pod("p"))
         let text = await message { try await cluster.patch(.pods, "p", ["spec": ["hostname": "x"]]) }
-        #expect(text.hasPrefix("422 Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than"))
+        #expect(
+            text.hasPrefix("422 Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than"))
         let image: JSON = ["spec": ["containers": [["name": "main", "image": "other"]]]]
         let changed = try await cluster.patch(.pods, "p", .strategicMerge, image)
         #expect(changed.metadata.generation == 2)
@@ -76,9 +106,15 @@ import Testing
         let cluster = try await Cluster()
         let table: [(JSON, String)] = [
             (["selector": nil], "spec.selector: Required value"),
-            (["selector": ["matchLabels": ["app": "other"]]], "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"),
+            (
+                ["selector": ["matchLabels": ["app": "other"]]],
+                "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"
+            ),
             (["replicas": -1], "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
-            (["strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": 0, "maxUnavailable": 0]]], "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"),
+            (
+                ["strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": 0, "maxUnavailable": 0]]],
+                "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"
+            ),
         ]
         for (spec, expected) in table {
             let text = await message { try await cluster.create(.deployments, Fixture.deployment("d", spec)) }
@@ -106,14 +142,44 @@ import Testing
         let policies = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "networkpolicies")
         let meta: JSON = ["name": "x", "namespace": "default"]
         let table: [(GroupVersionResource, JSON, String)] = [
-            (.services, Fixture.service("x", ["ports": [["port": 0]]]), "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"),
-            (.services, Fixture.service("x", ["type": "ExternalName", "ports": []]), "spec.externalName: Required value"),
-            (.configMaps, Fixture.configMap("x", ["a/b": "c"]), "data[a/b]: Invalid value: \"a/b\": a valid config key"),
-            (.secrets, ["metadata": meta, "type": "kubernetes.io/tls", "data": ["tls.crt": ""]], "data[tls.key]: Required value"),
-            (Self.roles, ["metadata": meta, "rules": [["apiGroups": [""], "resources": ["pods"]]]], "rules[0].verbs: Required value: verbs must contain at least one value"),
-            (bindings, ["metadata": meta, "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "Thing", "name": "a"]], "roleRef.kind: Unsupported value: \"Thing\": supported values: \"ClusterRole\", \"Role\""),
-            (policies, ["metadata": meta, "spec": ["podSelector": [:], "ingress": [["from": [["ipBlock": ["cidr": "1.2.3"]]]]]]], "spec.ingress[0].from[0].ipBlock.cidr: Invalid value: \"1.2.3\": must be a valid CIDR value"),
-            (.persistentVolumeClaims, ["metadata": meta, "spec": ["accessModes": []]], "spec.accessModes: Required value: at least 1 access mode is required"),
+            (
+                .services, Fixture.service("x", ["ports": [["port": 0]]]),
+                "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
+            ),
+            (
+                .services, Fixture.service("x", ["type": "ExternalName", "ports": []]),
+                "spec.externalName: Required value"
+            ),
+            (
+                .configMaps, Fixture.configMap("x", ["a/b": "c"]),
+                "data[a/b]: Invalid value: \"a/b\": a valid config key"
+            ),
+            (
+                .secrets, ["metadata": meta, "type": "kubernetes.io/tls", "data": ["tls.crt": ""]],
+                "data[tls.key]: Required value"
+            ),
+            (
+                Self.roles, ["metadata": meta, "rules": [["apiGroups": [""], "resources": ["pods"]]]],
+                "rules[0].verbs: Required value: verbs must contain at least one value"
+            ),
+            (
+                bindings,
+                [
+                    "metadata": meta,
+                    "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "Thing", "name": "a"],
+                ], "roleRef.kind: Unsupported value: \"Thing\": supported values: \"ClusterRole\", \"Role\""
+            ),
+            (
+                policies,
+                [
+                    "metadata": meta,
+                    "spec": ["podSelector": [:], "ingress": [["from": [["ipBlock": ["cidr": "1.2.3"]]]]]],
+                ], "spec.ingress[0].from[0].ipBlock.cidr: Invalid value: \"1.2.3\": must be a valid CIDR value"
+            ),
+            (
+                .persistentVolumeClaims, ["metadata": meta, "spec": ["accessModes": []]],
+                "spec.accessModes: Required value: at least 1 access mode is required"
+            ),
         ]
         for (resource, body, expected) in table {
             let text = await message { try await cluster.create(resource, body) }

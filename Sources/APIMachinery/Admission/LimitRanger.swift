@@ -11,9 +11,11 @@ struct LimitRanger: AdmissionPlugin {
         for list in ["containers", "initContainers"] {
             for index in request.object["spec"][list].elements.indices {
                 for limit in limits {
-                    applied = fill("limits", limit["default"], &request.object["spec"][list][index]["resources"]) || applied
                     applied =
-                        fill("requests", limit["defaultRequest"], &request.object["spec"][list][index]["resources"]) || applied
+                        fill("limits", limit["default"], &request.object["spec"][list][index]["resources"]) || applied
+                    applied =
+                        fill("requests", limit["defaultRequest"], &request.object["spec"][list][index]["resources"])
+                        || applied
                 }
                 if request.object["spec"][list][index]["resources"].isNull {
                     request.object["spec"][list][index]["resources"] = [:]
@@ -66,7 +68,8 @@ struct LimitRanger: AdmissionPlugin {
                 continue
             }
             if request < least {
-                problems.append("minimum \(name) usage per \(type) is \(least.canonical), but request is \(request.canonical)")
+                problems.append(
+                    "minimum \(name) usage per \(type) is \(least.canonical), but request is \(request.canonical)")
             }
         }
         for (name, bound) in limit["max"].members {
@@ -78,7 +81,8 @@ struct LimitRanger: AdmissionPlugin {
             }
             if asked > most {
                 let word = type == "PersistentVolumeClaim" ? "request" : "limit"
-                problems.append("maximum \(name) usage per \(type) is \(most.canonical), but \(word) is \(asked.canonical)")
+                problems.append(
+                    "maximum \(name) usage per \(type) is \(most.canonical), but \(word) is \(asked.canonical)")
             }
         }
         for (name, bound) in limit["maxLimitRequestRatio"].members {
@@ -88,7 +92,8 @@ struct LimitRanger: AdmissionPlugin {
             let actual = most.doubleValue / request.doubleValue
             if actual > ratio.doubleValue {
                 problems.append(
-                    "\(name) max limit to request ratio per \(type) is \(ratio.canonical), but provided ratio is \(actual)")
+                    "\(name) max limit to request ratio per \(type) is \(ratio.canonical), but provided ratio is \(actual)"
+                )
             }
         }
     }

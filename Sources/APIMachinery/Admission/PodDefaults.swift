@@ -102,7 +102,9 @@ struct RuntimeClassAdmission: AdmissionPlugin {
             }
             request.object["spec"]["nodeSelector"][key] = value
         }
-        let missing = scheduling["tolerations"].elements.filter { !request.object["spec"]["tolerations"].elements.contains($0) }
+        let missing = scheduling["tolerations"].elements.filter {
+            !request.object["spec"]["tolerations"].elements.contains($0)
+        }
         if !missing.isEmpty {
             request.object["spec"]["tolerations"] = .array(request.object["spec"]["tolerations"].elements + missing)
         }

@@ -23,11 +23,13 @@ struct PodSecurity: AdmissionPlugin {
     }
 
     private static let baselineCapabilities: Set<String> = [
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
+        "SETGID",
         "SETPCAP", "SETUID", "SYS_CHROOT",
     ]
     private static let restrictedVolumes: Set<String> = [
-        "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image",
+        "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+        "image",
     ]
 
     /// What a pod does that a level does not allow (Pod Security Standards, kubernetes.io/docs/concepts/security).
@@ -53,7 +55,9 @@ struct PodSecurity: AdmissionPlugin {
         }) {
             found.append("non-default capabilities (\(who) must not include added capabilities)")
         }
-        let hostPaths = spec["volumes"].elements.filter { !$0["hostPath"].isNull }.map { "\"\($0["name"].string ?? "")\"" }
+        let hostPaths = spec["volumes"].elements.filter { !$0["hostPath"].isNull }.map {
+            "\"\($0["name"].string ?? "")\""
+        }
         if !hostPaths.isEmpty { found.append("hostPath volumes (volume \(hostPaths.joined(separator: ", ")))") }
         let hostPorts = containers.flatMap { $0["ports"].elements }.compactMap { $0["hostPort"].int }.filter { $0 != 0 }
         if !hostPorts.isEmpty { found.append("hostPort (\(hostPorts.map(String.init).joined(separator: ", ")))") }
@@ -65,10 +69,12 @@ struct PodSecurity: AdmissionPlugin {
             volume.members.keys.contains { $0 != "name" && $0 != "hostPath" && !restrictedVolumes.contains($0) }
         }
         if !volumes.isEmpty {
-            found.append("restricted volume types (\(volumes.compactMap { $0["name"].string }.joined(separator: ", ")))")
+            found.append(
+                "restricted volume types (\(volumes.compactMap { $0["name"].string }.joined(separator: ", ")))")
         }
         if let who = offenders({ $0["allowPrivilegeEscalation"].bool != false }) {
-            found.append("allowPrivilegeEscalation != false (\(who) must set securityContext.allowPrivilegeEscalation=false)")
+            found.append(
+                "allowPrivilegeEscalation != false (\(who) must set securityContext.allowPrivilegeEscalation=false)")
         }
         if let who = offenders({ !$0["capabilities"]["drop"].elements.contains("ALL") }) {
             found.append("unrestricted capabilities (\(who) must set securityContext.capabilities.drop=[\"ALL\"])")
@@ -84,7 +90,8 @@ struct PodSecurity: AdmissionPlugin {
                 context["seccompProfile"]["type"].string ?? pod["seccompProfile"]["type"].string ?? "")
         }) {
             found.append(
-                "seccompProfile (pod or \(who) must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")")
+                "seccompProfile (pod or \(who) must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")"
+            )
         }
         return found
     }

@@ -53,7 +53,8 @@ final class QuotaLedger: Sendable {
         let spec = new.tree["spec"]
         let isKnown = state.withLock { $0.quotas[new.namespace]?[new.name]?.spec == spec }
         if isKnown { return }
-        var tracked = Tracked(hard: spec["hard"].members.reduce(into: [:]) { $0[$1.key] = Quantity($1.value) }, spec: spec)
+        var tracked = Tracked(
+            hard: spec["hard"].members.reduce(into: [:]) { $0[$1.key] = Quantity($1.value) }, spec: spec)
         for cache in caches.all where cache.definition.isNamespaced {
             for object in cache.all(namespace: new.namespace) {
                 Self.add(QuotaUsage.of(cache.place, object.tree, spec: spec), to: &tracked)
@@ -103,12 +104,15 @@ final class QuotaLedger: Sendable {
             var entries: [(quota: ObjectKey, amounts: [String: Quantity])] = []
             let quotas = state.quotas[request.key.namespace] ?? [:]
             for name in quotas.keys.sorted() {
-                guard let tracked = quotas[name], QuotaUsage.applies(tracked.spec, place, request.object) else { continue }
+                guard let tracked = quotas[name], QuotaUsage.applies(tracked.spec, place, request.object) else {
+                    continue
+                }
                 if request.creates(.pods), let missing = QuotaUsage.missing(request.object, hard: tracked.hard) {
                     return .failure(request.forbidden("failed quota: \(name): must specify \(missing)"))
                 }
                 var delta: [String: Quantity] = [:]
-                for (key, amount) in QuotaUsage.of(place, request.object, spec: tracked.spec) where tracked.hard[key] != nil {
+                for (key, amount) in QuotaUsage.of(place, request.object, spec: tracked.spec)
+                where tracked.hard[key] != nil {
                     delta[key] = amount
                 }
                 if let before {
@@ -203,7 +207,8 @@ extension Machinery {
                     continue
                 } catch {
                     quotas.markStale(key)
-                    logger.debug("a quota's status could not be written", metadata: ["quota": "\(key)", "error": "\(error)"])
+                    logger.debug(
+                        "a quota's status could not be written", metadata: ["quota": "\(key)", "error": "\(error)"])
                 }
             }
         }

@@ -17,7 +17,9 @@ enum QuotaUsage {
                 for (name, value) in total[part].members {
                     let amount = Quantity(value)
                     used["\(part).\(name)"] = amount
-                    if part == "requests", ["cpu", "memory", "ephemeral-storage"].contains(name) { used[name] = amount }
+                    if part == "requests", ["cpu", "memory", "ephemeral-storage"].contains(name) {
+                        used[name] = amount
+                    }
                 }
             }
         case "services":
@@ -72,7 +74,9 @@ enum QuotaUsage {
                     let affinity = pod["affinity"][kind]
                     let terms =
                         affinity["requiredDuringSchedulingIgnoredDuringExecution"].elements
-                        + affinity["preferredDuringSchedulingIgnoredDuringExecution"].elements.map { $0["podAffinityTerm"] }
+                        + affinity["preferredDuringSchedulingIgnoredDuringExecution"].elements.map {
+                            $0["podAffinityTerm"]
+                        }
                     return terms.contains { !$0["namespaces"].elements.isEmpty || !$0["namespaceSelector"].isNull }
                 }
             default: return false

@@ -54,7 +54,10 @@ struct ServiceAccountAdmission: AdmissionPlugin {
                     [
                         "downwardAPI": [
                             "items": [
-                                ["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]
+                                [
+                                    "path": "namespace",
+                                    "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"],
+                                ]
                             ]
                         ]
                     ],

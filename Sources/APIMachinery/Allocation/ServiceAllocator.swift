@@ -24,7 +24,8 @@ final class ServiceAllocator: Sendable {
 
     init(serviceCIDR: String, nodePorts: ClosedRange<Int>) throws {
         guard let range = CIDR(serviceCIDR)?.masked, range.family == .ipv4, range.prefixLength <= 29 else {
-            throw StatusError.badRequest("the service CIDR \"\(serviceCIDR)\" is not an IPv4 range of at least 8 addresses")
+            throw StatusError.badRequest(
+                "the service CIDR \"\(serviceCIDR)\" is not an IPv4 range of at least 8 addresses")
         }
         self.range = range
         // Not the network's address, not the broadcast address.
@@ -32,7 +33,8 @@ final class ServiceAllocator: Sendable {
         let addresses = NumberPool(range: 1..<(size + 1), band: min(max(16, size / 16), 256))
         let portCount = nodePorts.count
         let ports = NumberPool(
-            range: nodePorts.lowerBound..<(nodePorts.upperBound + 1), band: portCount < 32 ? 0 : min(max(16, portCount / 32), 128))
+            range: nodePorts.lowerBound..<(nodePorts.upperBound + 1),
+            band: portCount < 32 ? 0 : min(max(16, portCount / 32), 128))
         var first = State(addresses: addresses, ports: ports)
         _ = first.addresses.take(1, for: ObjectKey(namespace: "default", name: "kubernetes"))
         _ = first.addresses.take(min(10, size), for: ObjectKey(namespace: "kube-system", name: "kube-dns"))
@@ -61,7 +63,9 @@ final class ServiceAllocator: Sendable {
                 for number in before.addresses where !after.addresses.contains(number) {
                     state.addresses.release(number, of: owner)
                 }
-                for number in before.ports where !after.ports.contains(number) { state.ports.release(number, of: owner) }
+                for number in before.ports where !after.ports.contains(number) {
+                    state.ports.release(number, of: owner)
+                }
             }
             if let new {
                 let owner = key(new)
@@ -152,7 +156,8 @@ final class ServiceAllocator: Sendable {
         guard IPAddress(asked) != nil else {
             problems.append(
                 .invalid(
-                    "spec.clusterIPs[0]", .string(asked), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+                    "spec.clusterIPs[0]", .string(asked),
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
             return
         }
         guard let number = offset(asked), number > 0, number < range.size - 1 else {

@@ -65,7 +65,9 @@ enum ServiceShape {
         }
         if needsHealthPort(old), needsHealthPort(spec), (spec["healthCheckNodePort"].int ?? 0) == 0 {
             spec["healthCheckNodePort"] = old["healthCheckNodePort"]
-        } else if needsHealthPort(old), !needsHealthPort(spec), spec["healthCheckNodePort"] == old["healthCheckNodePort"] {
+        } else if needsHealthPort(old), !needsHealthPort(spec),
+            spec["healthCheckNodePort"] == old["healthCheckNodePort"]
+        {
             spec.removeMember("healthCheckNodePort")
         }
     }
@@ -87,14 +89,19 @@ enum ServiceShape {
             spec["clusterIPs"] = [.string(one)]
         }
         if many.count > 1 {
-            problems.append(.invalid("spec.clusterIPs", spec["clusterIPs"], "may only hold one address: this cluster is not configured for dual-stack services"))
+            problems.append(
+                .invalid(
+                    "spec.clusterIPs", spec["clusterIPs"],
+                    "may only hold one address: this cluster is not configured for dual-stack services"))
         }
         for (index, family) in spec["ipFamilies"].elements.enumerated() where family.string != "IPv4" {
             problems.append(.invalid("spec.ipFamilies[\(index)]", family, "not configured on this cluster"))
         }
         if spec["ipFamilyPolicy"].string == "RequireDualStack" {
             problems.append(
-                .invalid("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], "this cluster is not configured for dual-stack services"))
+                .invalid(
+                    "spec.ipFamilyPolicy", spec["ipFamilyPolicy"],
+                    "this cluster is not configured for dual-stack services"))
         }
         if let ip = IPAddress(one), ip.family == .ipv6 {
             problems.append(.invalid("spec.clusterIPs[0]", .string(one), "IPv6 is not configured on this cluster"))

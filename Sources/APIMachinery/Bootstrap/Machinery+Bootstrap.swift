@@ -26,7 +26,8 @@ extension Machinery {
             try await reconcile(
                 .configMaps,
                 [
-                    "metadata": ["name": "extension-apiserver-authentication", "namespace": "kube-system"], "data": data,
+                    "metadata": ["name": "extension-apiserver-authentication", "namespace": "kube-system"],
+                    "data": data,
                 ]
             ) { tree in
                 for (key, value) in data.members { tree["data"][key] = value }
@@ -77,7 +78,10 @@ extension Machinery {
                 "spec": [
                     "type": "ClusterIP", "clusterIP": .string(allocator.dnsAddress),
                     "ports": [
-                        ["name": "dns", "protocol": "UDP", "port": 53, "targetPort": JSON(configuration.dnsEndpoint?.port ?? 53)],
+                        [
+                            "name": "dns", "protocol": "UDP", "port": 53,
+                            "targetPort": JSON(configuration.dnsEndpoint?.port ?? 53),
+                        ],
                         [
                             "name": "dns-tcp", "protocol": "TCP", "port": 53,
                             "targetPort": JSON(configuration.dnsEndpoint?.port ?? 53),
@@ -113,7 +117,10 @@ extension Machinery {
             try await reconcile(.endpoints, ["metadata": labelled, "subsets": subsets]) { $0["subsets"] = subsets }
         }
         let endpoints: JSON = [
-            ["addresses": [.string(endpoint.address)], "conditions": ["ready": true, "serving": true, "terminating": false]]
+            [
+                "addresses": [.string(endpoint.address)],
+                "conditions": ["ready": true, "serving": true, "terminating": false],
+            ]
         ]
         var labelled = metadata
         labelled["labels"] = [
@@ -143,7 +150,8 @@ extension Machinery {
         if cached(resource, key) != nil { return }
         do {
             _ = try await create(
-                definition, namespace: key.namespace, name: key.name, subresource: nil, body: body, context: Self.context)
+                definition, namespace: key.namespace, name: key.name, subresource: nil, body: body,
+                context: Self.context)
         } catch let error as StatusError where error.reason == .alreadyExists {
             return
         }
@@ -173,7 +181,9 @@ extension Machinery {
         let metadata = object["metadata"]
         let key = ObjectKey(namespace: metadata["namespace"].string ?? "", name: metadata["name"].string ?? "")
         guard let current = cache.get(key), let wanted = Self.completed(current.tree, from: object) else { return }
-        _ = try await rewrite(cache, key, .object, context: Self.context) { Self.completed($0.tree, from: wanted) ?? $0.tree }
+        _ = try await rewrite(cache, key, .object, context: Self.context) {
+            Self.completed($0.tree, from: wanted) ?? $0.tree
+        }
     }
 
     /// Rules and subjects that are missing, added; nil when nothing is.

@@ -99,7 +99,9 @@ final class CacheSet: Sendable {
             else { continue }
             var entry: CacheEntry?
             if let value = event.value {
-                entry = decode(value, storeKey: event.key, place: place, revision: event.revision).map { CacheEntry($0) }
+                entry = decode(value, storeKey: event.key, place: place, revision: event.revision).map {
+                    CacheEntry($0)
+                }
                 if entry == nil { continue }
             }
             let observers = observers.withLock { $0[place] }

@@ -79,7 +79,8 @@ struct KindTable: Sendable {
         "validatingwebhookconfigurations.admissionregistration.k8s.io",
     ]
     private static let countingSpec: Set<String> = [
-        "pods", "replicationcontrollers", "daemonsets.apps", "deployments.apps", "replicasets.apps", "statefulsets.apps",
+        "pods", "replicationcontrollers", "daemonsets.apps", "deployments.apps", "replicasets.apps",
+        "statefulsets.apps",
         "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io", "networkpolicies.networking.k8s.io",
         "poddisruptionbudgets.policy", "csidrivers.storage.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
         "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "resourceslices.resource.k8s.io",

@@ -66,7 +66,9 @@ enum VersionConversion {
         var status: JSON = tree["status"]
         status.removeMember("conditions")
         for metric in status.removeMember("currentMetrics")?.elements ?? [] {
-            if metric["resource"]["name"].string == "cpu", let percent = metric["resource"]["current"]["averageUtilization"].int {
+            if metric["resource"]["name"].string == "cpu",
+                let percent = metric["resource"]["current"]["averageUtilization"].int
+            {
                 status["currentCPUUtilizationPercentage"] = JSON(percent)
             }
         }

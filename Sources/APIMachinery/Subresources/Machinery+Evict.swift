@@ -9,7 +9,9 @@ extension Machinery {
     /// - Throws: 429 with cause `DisruptionBudget` when it does not; 500 when several budgets cover the pod.
     func evict(_ key: ObjectKey, _ eviction: JSON, context: RequestContext) async throws -> WriteResult {
         let group = GroupVersionResource.pods.groupResource
-        guard let pods = cache(.pods), let pod = pods.get(key) else { throw StatusError.notFound(group, name: key.name) }
+        guard let pods = cache(.pods), let pod = pods.get(key) else {
+            throw StatusError.notFound(group, name: key.name)
+        }
         if let name = eviction["metadata"]["name"].string, !name.isEmpty, name != key.name {
             throw StatusError.badRequest("name in URL does not match name in Eviction object")
         }
@@ -32,7 +34,9 @@ extension Machinery {
 
     private func budget(of pod: Object) throws -> ObjectKey? {
         let matching = (cache(Self.budgets)?.all(namespace: pod.namespace) ?? []).filter { budget in
-            guard let selector = try? LabelSelector(labelSelector: budget.tree["spec"]["selector"]) else { return false }
+            guard let selector = try? LabelSelector(labelSelector: budget.tree["spec"]["selector"]) else {
+                return false
+            }
             return selector.matches(pod.metadata.labels)
         }
         guard matching.count <= 1 else {
@@ -73,7 +77,8 @@ extension Machinery {
                 error.causes = [
                     .init(
                         reason: "DisruptionBudget",
-                        message: "The disruption budget \(key.name) needs \(status["desiredHealthy"].int ?? 0) healthy pods "
+                        message:
+                            "The disruption budget \(key.name) needs \(status["desiredHealthy"].int ?? 0) healthy pods "
                             + "and has \(status["currentHealthy"].int ?? 0) currently")
                 ]
                 throw error

@@ -71,7 +71,8 @@ extension Machinery {
                     pod["metadata"]["labels"][name] = .string(value)
                 }
             }
-            Self.setCondition(&pod["status"], type: "PodScheduled", status: "True", generation: current.metadata.generation)
+            Self.setCondition(
+                &pod["status"], type: "PodScheduled", status: "True", generation: current.metadata.generation)
             if context.isDryRun { return Self.success(code: 201) }
             do {
                 _ = try await commitUpdate(cache, current, pod)
@@ -121,13 +122,17 @@ extension Machinery {
         if seconds > 1 << 32 {
             throw StatusError.invalid(
                 kind, name: "",
-                [.invalid("spec.expirationSeconds", JSON(seconds), "may not specify a duration larger than 2^32 seconds")])
+                [
+                    .invalid(
+                        "spec.expirationSeconds", JSON(seconds), "may not specify a duration larger than 2^32 seconds")
+                ])
         }
         let (bound, node) = try boundObject(spec["boundObjectRef"], key)
         let made = try await issuer.issue(
             ServiceAccountTokenRequest(
                 serviceAccount: key, serviceAccountUID: account.uid,
-                audiences: spec["audiences"].elements.compactMap(\.string), expirationSeconds: seconds, boundObject: bound,
+                audiences: spec["audiences"].elements.compactMap(\.string), expirationSeconds: seconds,
+                boundObject: bound,
                 node: node))
         var answer = request
         answer["metadata"]["name"] = .string(key.name)
@@ -150,7 +155,8 @@ extension Machinery {
         case "Secret": resource = .secrets
         case "Node": resource = .nodes
         default:
-            throw StatusError.badRequest("cannot bind token for serviceaccount \"\(account.name)\" to object of kind \"\(kind)\"")
+            throw StatusError.badRequest(
+                "cannot bind token for serviceaccount \"\(account.name)\" to object of kind \"\(kind)\"")
         }
         let namespace = kind == "Node" ? "" : account.namespace
         guard let object = cached(resource, ObjectKey(namespace: namespace, name: name)) else {
@@ -167,7 +173,8 @@ extension Machinery {
         let spec = object.tree["spec"]
         guard spec["serviceAccountName"].string == account.name else {
             throw StatusError.badRequest(
-                "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different serviceaccount name.")
+                "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different serviceaccount name."
+            )
         }
         let node = spec["nodeName"].string.flatMap { cached(.nodes, ObjectKey(name: $0)) }
         return (bound, node.map { .init(kind: "Node", name: $0.name, uid: $0.uid) })

@@ -4,7 +4,9 @@ public import ObjectModel
 public import Schema
 
 extension Machinery {
-    public func getSubresource(_ resource: ResourceDefinition, _ key: ObjectKey, subresource: String) async throws -> JSON {
+    public func getSubresource(_ resource: ResourceDefinition, _ key: ObjectKey, subresource: String) async throws
+        -> JSON
+    {
         guard let definition = resource.subresource(subresource) else { throw noSubresource(resource, subresource) }
         let object = try await get(resource, key, resourceVersion: "")
         return subresource == "scale" ? Self.scale(of: object, kind: definition.kind) : object.tree

@@ -16,9 +16,13 @@ enum AccessValidation {
             if !rule["nonResourceURLs"].elements.isEmpty {
                 if isNamespaced {
                     problems.add(
-                        .invalid("\(path).nonResourceURLs", rule["nonResourceURLs"], "namespaced rules cannot apply to non-resource URLs"))
+                        .invalid(
+                            "\(path).nonResourceURLs", rule["nonResourceURLs"],
+                            "namespaced rules cannot apply to non-resource URLs"))
                 }
-                if !rule["apiGroups"].elements.isEmpty || !rule["resources"].elements.isEmpty || !rule["resourceNames"].elements.isEmpty {
+                if !rule["apiGroups"].elements.isEmpty || !rule["resources"].elements.isEmpty
+                    || !rule["resourceNames"].elements.isEmpty
+                {
                     problems.add(
                         .invalid(
                             "\(path).nonResourceURLs", rule["nonResourceURLs"],
@@ -43,7 +47,8 @@ enum AccessValidation {
         var problems = Problems()
         let reference = tree["roleRef"]
         if reference["apiGroup"].string != group {
-            problems.add(.notSupported("roleRef.apiGroup", reference["apiGroup"].isNull ? "" : reference["apiGroup"], [group]))
+            problems.add(
+                .notSupported("roleRef.apiGroup", reference["apiGroup"].isNull ? "" : reference["apiGroup"], [group]))
         }
         let kinds = tree["kind"].string == "RoleBinding" ? ["ClusterRole", "Role"] : ["ClusterRole"]
         if !kinds.contains(reference["kind"].string ?? "") {
@@ -69,9 +74,15 @@ enum AccessValidation {
                 if (subject["namespace"].string ?? "").isEmpty { problems.add(.required("\(path).namespace")) }
             case "User", "Group":
                 if subject["apiGroup"].string != group {
-                    problems.add(.notSupported("\(path).apiGroup", subject["apiGroup"].isNull ? "" : subject["apiGroup"], [group]))
+                    problems.add(
+                        .notSupported(
+                            "\(path).apiGroup", subject["apiGroup"].isNull ? "" : subject["apiGroup"], [group]))
                 }
-            default: problems.add(.notSupported("\(path).kind", subject["kind"].isNull ? "" : subject["kind"], ["Group", "ServiceAccount", "User"]))
+            default:
+                problems.add(
+                    .notSupported(
+                        "\(path).kind", subject["kind"].isNull ? "" : subject["kind"],
+                        ["Group", "ServiceAccount", "User"]))
             }
         }
         return problems.list

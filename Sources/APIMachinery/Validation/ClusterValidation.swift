@@ -11,14 +11,19 @@ enum ClusterValidation {
             let field = "spec.taints[\(index)]"
             let key = taint["key"].string ?? ""
             problems.syntax("\(field).key", key, Names.qualifiedNameProblems(key))
-            if let value = taint["value"].string { problems.syntax("\(field).value", value, Names.labelValueProblems(value)) }
-            problems.choice("\(field).effect", taint["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"], isNeeded: true)
+            if let value = taint["value"].string {
+                problems.syntax("\(field).value", value, Names.labelValueProblems(value))
+            }
+            problems.choice(
+                "\(field).effect", taint["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"], isNeeded: true)
             let identity = "\(key):\(taint["effect"].string ?? "")"
             if !taints.insert(identity).inserted { problems.add(.duplicate(field, .string(identity))) }
         }
         for (index, range) in spec["podCIDRs"].elements.enumerated() where CIDR(range.string ?? "") == nil {
             problems.add(
-                .invalid("spec.podCIDRs[\(index)]", range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
+                .invalid(
+                    "spec.podCIDRs[\(index)]", range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+            )
         }
         if let first = spec["podCIDRs"].elements.first, let one = spec["podCIDR"].string, first.string != one {
             problems.add(.invalid("spec.podCIDRs", spec["podCIDRs"], "the first must be the same as podCIDR"))
@@ -29,10 +34,14 @@ enum ClusterValidation {
     static func nodeUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
         var problems: [FieldError] = []
         if !old["spec"]["podCIDRs"].elements.isEmpty, new["spec"]["podCIDRs"] != old["spec"]["podCIDRs"] {
-            problems.append(.forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"))
+            problems.append(
+                .forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"))
         }
-        if let provider = old["spec"]["providerID"].string, !provider.isEmpty, new["spec"]["providerID"] != old["spec"]["providerID"] {
-            problems.append(.forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid"))
+        if let provider = old["spec"]["providerID"].string, !provider.isEmpty,
+            new["spec"]["providerID"] != old["spec"]["providerID"]
+        {
+            problems.append(
+                .forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid"))
         }
         return problems
     }
@@ -83,7 +92,9 @@ enum ClusterValidation {
         for field in ["minAvailable", "maxUnavailable"] {
             let value = spec[field]
             problems.notNegative("spec.\(field)", value)
-            if let text = value.string, !text.hasSuffix("%") || Int(text.dropLast()).map({ !(0...100).contains($0) }) ?? true {
+            if let text = value.string,
+                !text.hasSuffix("%") || Int(text.dropLast()).map({ !(0...100).contains($0) }) ?? true
+            {
                 problems.add(.invalid("spec.\(field)", value, "must be a percentage between 0% and 100%"))
             }
         }
@@ -99,8 +110,12 @@ enum ClusterValidation {
         let most = spec["maxReplicas"].int ?? 0
         if most < 1 { problems.add(.invalid("spec.maxReplicas", JSON(most), "must be greater than 0")) }
         if let least = spec["minReplicas"].int {
-            if least < 1 { problems.add(.invalid("spec.minReplicas", JSON(least), "must be greater than or equal to 1")) }
-            if least > most { problems.add(.invalid("spec.maxReplicas", JSON(most), "must be greater than or equal to `minReplicas`")) }
+            if least < 1 {
+                problems.add(.invalid("spec.minReplicas", JSON(least), "must be greater than or equal to 1"))
+            }
+            if least > most {
+                problems.add(.invalid("spec.maxReplicas", JSON(most), "must be greater than or equal to `minReplicas`"))
+            }
         }
         problems.need("spec.scaleTargetRef.kind", spec["scaleTargetRef"]["kind"])
         problems.need("spec.scaleTargetRef.name", spec["scaleTargetRef"]["name"])

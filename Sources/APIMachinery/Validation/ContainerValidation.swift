@@ -18,9 +18,12 @@ extension Problems {
         } else if image.first?.isWhitespace == true || image.last?.isWhitespace == true {
             add(.invalid("\(path).image", .string(image), "must not have leading or trailing whitespace"))
         }
-        choice("\(path).imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"], isNeeded: true)
         choice(
-            "\(path).terminationMessagePolicy", container["terminationMessagePolicy"], ["File", "FallbackToLogsOnError"])
+            "\(path).imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"], isNeeded: true
+        )
+        choice(
+            "\(path).terminationMessagePolicy", container["terminationMessagePolicy"],
+            ["File", "FallbackToLogsOnError"])
         environment(container, path)
         mounts(container["volumeMounts"], "\(path).volumeMounts", volumes: volumes)
         resources(container["resources"], "\(path).resources")
@@ -62,16 +65,25 @@ extension Problems {
             let source = variable["valueFrom"]
             guard !source.isNull else { continue }
             let kinds = source.members.keys
-            if kinds.isEmpty { add(.invalid("\(field).valueFrom", "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")) }
+            if kinds.isEmpty {
+                add(
+                    .invalid(
+                        "\(field).valueFrom", "",
+                        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
+            }
             if !(variable["value"].string ?? "").isEmpty {
                 add(.invalid("\(field).valueFrom", "", "may not be specified when `value` is not empty"))
             }
-            if kinds.count > 1 { add(.invalid("\(field).valueFrom", "", "may not have more than one field specified at a time")) }
+            if kinds.count > 1 {
+                add(.invalid("\(field).valueFrom", "", "may not have more than one field specified at a time"))
+            }
             for kind in ["configMapKeyRef", "secretKeyRef"] where !source[kind].isNull {
                 need("\(field).valueFrom.\(kind).name", source[kind]["name"])
                 need("\(field).valueFrom.\(kind).key", source[kind]["key"])
             }
-            if !source["fieldRef"].isNull { need("\(field).valueFrom.fieldRef.fieldPath", source["fieldRef"]["fieldPath"]) }
+            if !source["fieldRef"].isNull {
+                need("\(field).valueFrom.fieldRef.fieldPath", source["fieldRef"]["fieldPath"])
+            }
             if !source["resourceFieldRef"].isNull {
                 need("\(field).valueFrom.resourceFieldRef.resource", source["resourceFieldRef"]["resource"])
             }
@@ -111,7 +123,8 @@ extension Problems {
                     add(.invalid("\(field).\(sub)", .string(text), "must not contain '..'"))
                 }
             }
-            choice("\(field).mountPropagation", mount["mountPropagation"], ["None", "HostToContainer", "Bidirectional"])
+            choice(
+                "\(field).mountPropagation", mount["mountPropagation"], ["None", "HostToContainer", "Bidirectional"])
         }
     }
 
@@ -173,11 +186,16 @@ extension Problems {
                 add(.invalid("\(field).hostPort", port["hostPort"], complaint))
             }
             if isHostNetwork, hostPort != number {
-                add(.invalid("\(field).hostPort", port["hostPort"], "must match `containerPort` when `hostNetwork` is true"))
+                add(
+                    .invalid(
+                        "\(field).hostPort", port["hostPort"], "must match `containerPort` when `hostNetwork` is true"))
             }
             let key = "\(port["hostIP"].string ?? "")/\(port["protocol"].string ?? "")/\(hostPort)"
             if !hostPorts.insert(key).inserted {
-                add(.duplicate("\(field).hostPort", .string("\(port["protocol"].string ?? "")/\(port["hostIP"].string ?? "")/\(hostPort)")))
+                add(
+                    .duplicate(
+                        "\(field).hostPort",
+                        .string("\(port["protocol"].string ?? "")/\(port["hostIP"].string ?? "")/\(hostPort)")))
             }
         }
     }
@@ -189,7 +207,9 @@ extension Problems {
             let probe = container[name]
             let field = "\(path).\(name)"
             handler(probe, field, allowed: ["exec", "httpGet", "tcpSocket", "grpc"])
-            for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+            for number in [
+                "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
+            ] {
                 notNegative("\(field).\(number)", probe[number])
             }
             if name != "readinessProbe", let threshold = probe["successThreshold"].int, threshold != 1 {
@@ -219,7 +239,9 @@ extension Problems {
     private mutating func handler(_ handler: JSON, _ path: String, allowed: [String]) {
         let given = allowed.filter { !handler[$0].isNull }
         if given.isEmpty { add(.required(path, "must specify a handler type")) }
-        for extra in given.dropFirst() { add(.forbidden("\(path).\(extra)", "may not specify more than 1 handler type")) }
+        for extra in given.dropFirst() {
+            add(.forbidden("\(path).\(extra)", "may not specify more than 1 handler type"))
+        }
         switch given.first {
         case "exec": need("\(path).exec.command", handler["exec"]["command"])
         case "httpGet":

@@ -44,7 +44,8 @@ enum MetadataValidation {
         for (index, reference) in references.elements.enumerated() {
             let field = "metadata.ownerReferences[\(index)]"
             for part in ["apiVersion", "kind", "name", "uid"] where (reference[part].string ?? "").isEmpty {
-                problems.add(.invalid("\(field).\(part)", reference[part].isNull ? "" : reference[part], "must not be empty"))
+                problems.add(
+                    .invalid("\(field).\(part)", reference[part].isNull ? "" : reference[part], "must not be empty"))
             }
             let kind = reference["kind"].string ?? ""
             if reference["apiVersion"].string == "v1", kind == "Event" {

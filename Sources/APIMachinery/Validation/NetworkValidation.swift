@@ -7,13 +7,16 @@ enum NetworkValidation {
         var problems = Problems()
         let spec = tree["spec"]
         if spec["rules"].elements.isEmpty, spec["defaultBackend"].isNull {
-            problems.add(.invalid("spec", spec.isNull ? [:] : spec, "either `defaultBackend` or `rules` must be specified"))
+            problems.add(
+                .invalid("spec", spec.isNull ? [:] : spec, "either `defaultBackend` or `rules` must be specified"))
         }
         if !spec["defaultBackend"].isNull { backend(spec["defaultBackend"], "spec.defaultBackend", &problems) }
         for (index, rule) in spec["rules"].elements.enumerated() {
             let path = "spec.rules[\(index)]"
             if let host = rule["host"].string, !host.isEmpty {
-                if IPAddress(host) != nil { problems.add(.invalid("\(path).host", .string(host), "must be a DNS name, not an IP address")) }
+                if IPAddress(host) != nil {
+                    problems.add(.invalid("\(path).host", .string(host), "must be a DNS name, not an IP address"))
+                }
                 let plain = host.hasPrefix("*.") ? String(host.dropFirst(2)) : host
                 problems.syntax("\(path).host", host, Names.dns1123SubdomainProblems(plain))
             }
@@ -25,7 +28,8 @@ enum NetworkValidation {
                 if type == nil {
                     problems.add(.required("\(field).pathType", "pathType must be specified"))
                 } else {
-                    problems.choice("\(field).pathType", entry["pathType"], ["Exact", "ImplementationSpecific", "Prefix"])
+                    problems.choice(
+                        "\(field).pathType", entry["pathType"], ["Exact", "ImplementationSpecific", "Prefix"])
                 }
                 let text = entry["path"].string ?? ""
                 if type != "ImplementationSpecific" || !text.isEmpty, !text.hasPrefix("/") {
@@ -66,11 +70,16 @@ enum NetworkValidation {
                     if !port["port"].isNull { problems.portOrName("\(field).port", port["port"]) }
                     if let end = port["endPort"].int {
                         guard let start = port["port"].int else {
-                            problems.add(.invalid("\(field).endPort", port["endPort"], "may not be specified when `port` is non-numeric or not specified"))
+                            problems.add(
+                                .invalid(
+                                    "\(field).endPort", port["endPort"],
+                                    "may not be specified when `port` is non-numeric or not specified"))
                             continue
                         }
                         if end < start {
-                            problems.add(.invalid("\(field).endPort", port["endPort"], "must be greater than or equal to `port`"))
+                            problems.add(
+                                .invalid("\(field).endPort", port["endPort"], "must be greater than or equal to `port`")
+                            )
                         }
                     }
                 }
@@ -79,7 +88,8 @@ enum NetworkValidation {
                 }
             }
         }
-        for (index, type) in spec["policyTypes"].elements.enumerated() where !["Ingress", "Egress"].contains(type.string ?? "") {
+        for (index, type) in spec["policyTypes"].elements.enumerated()
+        where !["Ingress", "Egress"].contains(type.string ?? "") {
             problems.add(.notSupported("spec.policyTypes[\(index)]", type, ["Ingress", "Egress"]))
         }
         return problems.list

@@ -23,7 +23,9 @@ enum PodUpdateValidation {
         }
         problems += deadline(after["activeDeadlineSeconds"], before["activeDeadlineSeconds"])
         rest.setMember("activeDeadlineSeconds", before["activeDeadlineSeconds"])
-        if let grace = before["terminationGracePeriodSeconds"].int, grace < 0, after["terminationGracePeriodSeconds"].int == 1 {
+        if let grace = before["terminationGracePeriodSeconds"].int, grace < 0,
+            after["terminationGracePeriodSeconds"].int == 1
+        {
             rest["terminationGracePeriodSeconds"] = before["terminationGracePeriodSeconds"]
         }
         problems += tolerations(after["tolerations"].elements, before["tolerations"].elements)
@@ -39,7 +41,9 @@ enum PodUpdateValidation {
     private static func deadline(_ new: JSON, _ old: JSON) -> [FieldError] {
         let field = "spec.activeDeadlineSeconds"
         guard new != old else { return [] }
-        guard let after = new.int else { return [.invalid(field, .null, "must not update from a positive integer to nil value")] }
+        guard let after = new.int else {
+            return [.invalid(field, .null, "must not update from a positive integer to nil value")]
+        }
         if let before = old.int, after > before {
             return [.invalid(field, new, "must be less than or equal to previous value")]
         }
@@ -53,7 +57,9 @@ enum PodUpdateValidation {
             return rule
         }
         for toleration in old where !new.contains(where: { $0 == toleration || rule($0) == rule(toleration) }) {
-            return [.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")]
+            return [
+                .forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+            ]
         }
         return []
     }
@@ -62,7 +68,11 @@ enum PodUpdateValidation {
     private static func gates(_ after: JSON, _ before: JSON, _ rest: inout JSON) -> [FieldError] {
         let known = before["schedulingGates"].elements
         for gate in after["schedulingGates"].elements where !known.contains(gate) {
-            return [.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gate '\(gate["name"].string ?? "")'")]
+            return [
+                .forbidden(
+                    "spec.schedulingGates",
+                    "only deletion is allowed, but found new scheduling gate '\(gate["name"].string ?? "")'")
+            ]
         }
         rest.setMember("schedulingGates", before["schedulingGates"])
         guard !known.isEmpty else { return [] }
@@ -93,7 +103,8 @@ enum PodUpdateValidation {
             }
         }
         for (index, container) in after.enumerated() {
-            for part in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] where !container[part].isNull {
+            for part in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"]
+            where !container[part].isNull {
                 problems.add(.forbidden("\(field)[\(index)].\(part)", "cannot be set for an Ephemeral Container"))
             }
             if !container["resources"].members.isEmpty {
@@ -108,7 +119,10 @@ enum PodUpdateValidation {
         var problems = Problems()
         problems.podSpec(new["spec"], "spec", isTemplate: false)
         if PodKind.qualityOfService(new["spec"]) != PodKind.qualityOfService(old["spec"]) {
-            problems.add(.invalid("spec", .string(PodKind.qualityOfService(old["spec"])), "Pod QOS Class may not change as a result of resizing"))
+            problems.add(
+                .invalid(
+                    "spec", .string(PodKind.qualityOfService(old["spec"])),
+                    "Pod QOS Class may not change as a result of resizing"))
         }
         for list in ["containers", "initContainers"] {
             for (index, container) in new["spec"][list].elements.enumerated() {
@@ -117,7 +131,10 @@ enum PodUpdateValidation {
                     let names = Set(container["resources"][part].members.keys).union(before[part].members.keys)
                     for name in names.sorted() where !["cpu", "memory"].contains(name) {
                         if container["resources"][part][name] != before[part][name] {
-                            problems.add(.forbidden("spec.\(list)[\(index)].resources.\(part)", "only cpu and memory resources are mutable"))
+                            problems.add(
+                                .forbidden(
+                                    "spec.\(list)[\(index)].resources.\(part)",
+                                    "only cpu and memory resources are mutable"))
                         }
                     }
                 }

@@ -40,7 +40,9 @@ extension Problems {
             } else {
                 for probe in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"]
                 where !container[probe].isNull {
-                    add(.forbidden("\(field).\(probe)", "may not be set for init containers without restartPolicy=Always"))
+                    add(
+                        .forbidden(
+                            "\(field).\(probe)", "may not be set for init containers without restartPolicy=Always"))
                 }
             }
         }
@@ -71,7 +73,8 @@ extension Problems {
         if let priorityClass = spec["priorityClassName"].string, !priorityClass.isEmpty {
             syntax("\(path).priorityClassName", priorityClass, Names.dns1123SubdomainProblems(priorityClass))
         }
-        for (index, alias) in spec["hostAliases"].elements.enumerated() where IPAddress(alias["ip"].string ?? "") == nil {
+        for (index, alias) in spec["hostAliases"].elements.enumerated() where IPAddress(alias["ip"].string ?? "") == nil
+        {
             add(
                 .invalid(
                     "\(path).hostAliases[\(index)].ip", alias["ip"].isNull ? "" : alias["ip"],
@@ -79,7 +82,8 @@ extension Problems {
         }
         podSecurityContext(spec, path)
         scheduling(spec, path)
-        if !spec["nodeName"].isNull, !(spec["nodeName"].string ?? "").isEmpty, !spec["schedulingGates"].elements.isEmpty {
+        if !spec["nodeName"].isNull, !(spec["nodeName"].string ?? "").isEmpty, !spec["schedulingGates"].elements.isEmpty
+        {
             add(.forbidden("\(path).nodeName", "cannot be set until all schedulingGates have been cleared"))
         }
     }
@@ -90,10 +94,15 @@ extension Problems {
             isNeeded: true)
         let config = spec["dnsConfig"]
         if spec["dnsPolicy"].string == "None", config["nameservers"].elements.isEmpty {
-            add(.required("\(path).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"))
+            add(
+                .required(
+                    "\(path).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
+                ))
         }
         if config["nameservers"].elements.count > 3 {
-            add(.invalid("\(path).dnsConfig.nameservers", config["nameservers"], "must not have more than 3 nameservers"))
+            add(
+                .invalid(
+                    "\(path).dnsConfig.nameservers", config["nameservers"], "must not have more than 3 nameservers"))
         }
         for (index, server) in config["nameservers"].elements.enumerated() where IPAddress(server.string ?? "") == nil {
             add(
@@ -112,7 +121,8 @@ extension Problems {
         for (index, group) in context["supplementalGroups"].elements.enumerated() where (group.int ?? 0) < 0 {
             add(
                 .invalid(
-                    "\(path).securityContext.supplementalGroups[\(index)]", group, "must be between 0 and 2147483647, inclusive"))
+                    "\(path).securityContext.supplementalGroups[\(index)]", group,
+                    "must be between 0 and 2147483647, inclusive"))
         }
         if spec["shareProcessNamespace"].bool == true, spec["hostPID"].bool == true {
             add(
@@ -130,9 +140,13 @@ extension Problems {
         }
         let profile = context["seccompProfile"]
         if !profile.isNull {
-            choice("\(path).seccompProfile.type", profile["type"], ["Localhost", "RuntimeDefault", "Unconfined"], isNeeded: true)
+            choice(
+                "\(path).seccompProfile.type", profile["type"], ["Localhost", "RuntimeDefault", "Unconfined"],
+                isNeeded: true)
             if profile["type"].string == "Localhost" {
-                need("\(path).seccompProfile.localhostProfile", profile["localhostProfile"], "must be set when seccomp type is Localhost")
+                need(
+                    "\(path).seccompProfile.localhostProfile", profile["localhostProfile"],
+                    "must be set when seccomp type is Localhost")
             }
         }
     }
@@ -153,7 +167,9 @@ extension Problems {
             }
             let sources = volume.members.keys.filter { $0 != "name" }
             if sources.isEmpty { add(.required(field, "must specify a volume type")) }
-            for extra in sources.dropFirst() { add(.forbidden("\(field).\(extra)", "may not specify more than 1 volume type")) }
+            for extra in sources.dropFirst() {
+                add(.forbidden("\(field).\(extra)", "may not specify more than 1 volume type"))
+            }
             if let source = sources.first { volumeSource(source, volume[source], "\(field).\(source)") }
         }
         return names

@@ -65,7 +65,9 @@ struct Problems {
                 }
             case "Exists", "DoesNotExist":
                 if !values.isEmpty {
-                    add(.forbidden("\(path).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+                    add(
+                        .forbidden(
+                            "\(path).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
                 }
             default: add(.invalid("\(path).operator", expression["operator"], "not a valid selector operator"))
             }

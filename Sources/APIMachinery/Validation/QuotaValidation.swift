@@ -13,7 +13,8 @@ enum QuotaValidation {
         for (name, value) in tree["spec"]["hard"].members {
             let field = "spec.hard[\(name)]"
             let plain = name.hasPrefix("count/") ? String(name.dropFirst(6)) : name
-            problems.syntax(field, name, Names.qualifiedNameProblems(plain.split(separator: "/").count > 2 ? name : plain))
+            problems.syntax(
+                field, name, Names.qualifiedNameProblems(plain.split(separator: "/").count > 2 ? name : plain))
             guard let quantity = Quantity(value) else { continue }
             if quantity.isNegative { problems.add(.invalid(field, value, "must be greater than or equal to 0")) }
         }

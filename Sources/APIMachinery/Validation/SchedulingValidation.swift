@@ -72,7 +72,9 @@ extension Problems {
                 }
             case "Exists", "DoesNotExist":
                 if !values.isEmpty {
-                    add(.forbidden("\(field).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+                    add(
+                        .forbidden(
+                            "\(field).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
                 }
             case "Gt", "Lt":
                 if values.count != 1 {
@@ -87,7 +89,10 @@ extension Problems {
                 add(.invalid("\(field).key", expression["key"], "not a valid field selector key"))
             }
             if expression["values"].elements.count != 1 {
-                add(.required("\(field).values", "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
+                add(
+                    .required(
+                        "\(field).values",
+                        "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"))
             }
         }
     }
@@ -99,7 +104,8 @@ extension Problems {
         if key.isEmpty, op != "Exists" {
             add(
                 .invalid(
-                    "\(path).operator", .string(op), "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+                    "\(path).operator", .string(op),
+                    "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
         }
         choice("\(path).operator", toleration["operator"], ["Equal", "Exists", "Lt", "Gt"])
         if op == "Exists", let value = toleration["value"].string, !value.isEmpty {
@@ -119,7 +125,10 @@ extension Problems {
         for (index, constraint) in constraints.elements.enumerated() {
             let field = "\(path)[\(index)]"
             if (constraint["maxSkew"].int ?? 0) <= 0 {
-                add(.invalid("\(field).maxSkew", constraint["maxSkew"].isNull ? 0 : constraint["maxSkew"], "must be greater than zero"))
+                add(
+                    .invalid(
+                        "\(field).maxSkew", constraint["maxSkew"].isNull ? 0 : constraint["maxSkew"],
+                        "must be greater than zero"))
             }
             let key = constraint["topologyKey"].string ?? ""
             if key.isEmpty {
@@ -131,15 +140,20 @@ extension Problems {
                 "\(field).whenUnsatisfiable", constraint["whenUnsatisfiable"], ["DoNotSchedule", "ScheduleAnyway"],
                 isNeeded: true)
             let pair = "{\(key), \(constraint["whenUnsatisfiable"].string ?? "")}"
-            if !seen.insert(pair).inserted { add(.duplicate("\(field).{topologyKey, whenUnsatisfiable}", .string(pair))) }
+            if !seen.insert(pair).inserted {
+                add(.duplicate("\(field).{topologyKey, whenUnsatisfiable}", .string(pair)))
+            }
             labelSelector("\(field).labelSelector", constraint["labelSelector"])
             if let domains = constraint["minDomains"].int {
-                if domains <= 0 { add(.invalid("\(field).minDomains", constraint["minDomains"], "must be greater than zero")) }
+                if domains <= 0 {
+                    add(.invalid("\(field).minDomains", constraint["minDomains"], "must be greater than zero"))
+                }
                 if constraint["whenUnsatisfiable"].string != "DoNotSchedule" {
                     add(
                         .invalid(
                             "\(field).minDomains", constraint["minDomains"],
-                            "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not \(constraint["whenUnsatisfiable"].string ?? "")"))
+                            "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not \(constraint["whenUnsatisfiable"].string ?? "")"
+                        ))
                 }
             }
         }

@@ -10,7 +10,8 @@ enum ServiceValidation {
         let spec = tree["spec"]
         let type = spec["type"].string ?? ""
         let isHeadless = spec["clusterIP"].string == "None"
-        problems.choice("spec.type", spec["type"], ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], isNeeded: true)
+        problems.choice(
+            "spec.type", spec["type"], ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], isNeeded: true)
         if spec["ports"].elements.isEmpty, !isHeadless, type != "ExternalName" { problems.add(.required("spec.ports")) }
         if isHeadless, type == "NodePort" || type == "LoadBalancer" {
             problems.add(
@@ -35,7 +36,8 @@ enum ServiceValidation {
         ports(spec["ports"], type, &problems)
         problems.choice("spec.sessionAffinity", spec["sessionAffinity"], ["ClientIP", "None"])
         if spec["sessionAffinity"].string == "ClientIP",
-            let seconds = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].int, !(1...86400).contains(seconds)
+            let seconds = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].int,
+            !(1...86400).contains(seconds)
         {
             problems.add(
                 .invalid(
@@ -48,19 +50,25 @@ enum ServiceValidation {
                 continue
             }
             if ip.isLoopback || ip.isUnspecified || ip.isLinkLocal || ip.isMulticast {
-                problems.add(.invalid("spec.externalIPs[\(index)]", address, "may not be a loopback, link-local, multicast or unspecified address"))
+                problems.add(
+                    .invalid(
+                        "spec.externalIPs[\(index)]", address,
+                        "may not be a loopback, link-local, multicast or unspecified address"))
             }
         }
-        for (index, range) in spec["loadBalancerSourceRanges"].elements.enumerated() where CIDR(range.string ?? "") == nil {
+        for (index, range) in spec["loadBalancerSourceRanges"].elements.enumerated()
+        where CIDR(range.string ?? "") == nil {
             problems.add(
                 .invalid(
-                    "spec.loadBalancerSourceRanges[\(index)]", range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
+                    "spec.loadBalancerSourceRanges[\(index)]", range,
+                    "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
         }
         problems.choice("spec.internalTrafficPolicy", spec["internalTrafficPolicy"], ["Cluster", "Local"])
         let external = spec["externalTrafficPolicy"]
         problems.choice("spec.externalTrafficPolicy", external, ["Cluster", "Local"])
         if !external.isNull, type == "ExternalName" || (type == "ClusterIP" && spec["externalIPs"].elements.isEmpty) {
-            problems.add(.invalid("spec.externalTrafficPolicy", external, "may only be set for externally-accessible services"))
+            problems.add(
+                .invalid("spec.externalTrafficPolicy", external, "may only be set for externally-accessible services"))
         }
         return problems.list
     }
@@ -110,7 +118,8 @@ enum ServiceValidation {
         if let first = oldIPs.first, newIPs.first != first {
             problems.append(.invalid("spec.clusterIPs[0]", newIPs.first ?? .array([]), "may not change once set"))
         }
-        if let family = before["ipFamilies"].elements.first, let now = after["ipFamilies"].elements.first, family != now {
+        if let family = before["ipFamilies"].elements.first, let now = after["ipFamilies"].elements.first, family != now
+        {
             problems.append(.invalid("spec.ipFamilies[0]", now, "may not change once set"))
         }
         return problems
@@ -151,7 +160,9 @@ enum ServiceValidation {
             problems.add(.invalid(field, value.isNull ? "" : value, badIP))
             return
         }
-        if ip.isLoopback { problems.add(.invalid(field, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")) }
+        if ip.isLoopback {
+            problems.add(.invalid(field, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
+        }
         if ip.isUnspecified { problems.add(.invalid(field, value, "may not be unspecified (\(ip))")) }
         if ip.isMulticast { problems.add(.invalid(field, value, "may not be in the link-local multicast range")) }
     }
@@ -173,7 +184,10 @@ enum ServiceValidation {
                     if IPAddress(address.string ?? "")?.family.rawValue != type {
                         problems.add(.invalid("\(field)[\(place)]", address, "must be a valid \(type) address"))
                     }
-                default: problems.syntax("\(field)[\(place)]", address.string ?? "", Names.dns1123SubdomainProblems(address.string ?? ""))
+                default:
+                    problems.syntax(
+                        "\(field)[\(place)]", address.string ?? "", Names.dns1123SubdomainProblems(address.string ?? "")
+                    )
                 }
             }
         }

@@ -15,7 +15,8 @@ enum StorageValidation {
         }
         if size.isNegative || size.isZero {
             problems.add(
-                .invalid("spec.resources[storage]", spec["resources"]["requests"]["storage"], "must be greater than zero"))
+                .invalid(
+                    "spec.resources[storage]", spec["resources"]["requests"]["storage"], "must be greater than zero"))
         }
         problems.choice("spec.volumeMode", spec["volumeMode"], ["Block", "Filesystem"])
         if let name = spec["storageClassName"].string, !name.isEmpty {
@@ -38,7 +39,8 @@ enum StorageValidation {
         var problems: [FieldError] = []
         if asked != had, old["status"]["phase"].string == "Bound" {
             if asked < had {
-                problems.append(.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
+                problems.append(
+                    .forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
             }
             rest["resources"] = before["resources"]
         }
@@ -46,7 +48,8 @@ enum StorageValidation {
             problems.append(
                 .forbidden(
                     "spec",
-                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"))
+                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+                ))
         }
         return problems
     }
@@ -67,7 +70,8 @@ enum StorageValidation {
             problems.add(.forbidden("spec.\(extra)", "may not specify more than 1 volume type"))
         }
         problems.choice(
-            "spec.persistentVolumeReclaimPolicy", spec["persistentVolumeReclaimPolicy"], ["Delete", "Recycle", "Retain"])
+            "spec.persistentVolumeReclaimPolicy", spec["persistentVolumeReclaimPolicy"],
+            ["Delete", "Recycle", "Retain"])
         if !spec["hostPath"].isNull { problems.need("spec.hostPath.path", spec["hostPath"]["path"]) }
         if !spec["local"].isNull, spec["nodeAffinity"].isNull {
             problems.add(.required("spec.nodeAffinity", "Local volume requires node affinity"))
@@ -87,7 +91,9 @@ enum StorageValidation {
             return spec
         }
         if source(new) != source(old) {
-            return [.forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")]
+            return [
+                .forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
+            ]
         }
         return immutable("spec.volumeMode", new["spec"]["volumeMode"], old["spec"]["volumeMode"])
     }
@@ -95,7 +101,8 @@ enum StorageValidation {
     static func classUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
         var problems: [FieldError] = []
         for (field, words) in [
-            ("parameters", "updates to parameters are forbidden."), ("provisioner", "updates to provisioner are forbidden."),
+            ("parameters", "updates to parameters are forbidden."),
+            ("provisioner", "updates to provisioner are forbidden."),
             ("reclaimPolicy", "updates to reclaimPolicy are forbidden."),
         ] where new[field] != old[field] {
             problems.append(.forbidden(field, words))

@@ -12,13 +12,17 @@ enum WorkloadValidation {
         problems.notNegative("spec.revisionHistoryLimit", spec["revisionHistoryLimit"])
         if let deadline = spec["progressDeadlineSeconds"].int, deadline <= (spec["minReadySeconds"].int ?? 0) {
             problems.add(
-                .invalid("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"))
+                .invalid(
+                    "spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"],
+                    "must be greater than minReadySeconds"))
         }
         let strategy = spec["strategy"]
         switch strategy["type"].string ?? "" {
         case "Recreate":
             if !strategy["rollingUpdate"].isNull {
-                problems.add(.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"))
+                problems.add(
+                    .forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+                )
             }
         case "RollingUpdate": rolling(strategy["rollingUpdate"], "spec.strategy.rollingUpdate", &problems)
         default:
@@ -98,13 +102,15 @@ enum WorkloadValidation {
             problems.add(.required("spec.selector"))
         } else {
             problems.labelSelector("spec.selector", spec["selector"])
-            matching(spec["selector"], spec["template"]["metadata"]["labels"], "spec.template.metadata.labels", &problems)
+            matching(
+                spec["selector"], spec["template"]["metadata"]["labels"], "spec.template.metadata.labels", &problems)
         }
         return problems.list
     }
 
     private static func jobSpec(_ spec: JSON, _ path: String, _ problems: inout Problems) {
-        for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+        for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"]
+        {
             problems.notNegative("\(path).\(field)", spec[field])
         }
         problems.choice("\(path).completionMode", spec["completionMode"], ["NonIndexed", "Indexed"])
@@ -183,7 +189,9 @@ enum WorkloadValidation {
         problems.podTemplate(spec["template"], "spec.template")
         onlyAlways(spec, &problems)
         if !spec["template"]["spec"]["activeDeadlineSeconds"].isNull {
-            problems.add(.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"))
+            problems.add(
+                .forbidden(
+                    "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"))
         }
     }
 
@@ -192,7 +200,9 @@ enum WorkloadValidation {
         if !parsed.matches(labels.stringMap) { mismatch(labels, field: field, &problems) }
     }
 
-    private static func mismatch(_ labels: JSON, field: String = "spec.template.metadata.labels", _ problems: inout Problems) {
+    private static func mismatch(
+        _ labels: JSON, field: String = "spec.template.metadata.labels", _ problems: inout Problems
+    ) {
         problems.add(
             .invalid(field, labels.isNull ? [:] : labels, "`selector` does not match template `labels`"))
     }
@@ -208,13 +218,16 @@ enum WorkloadValidation {
         for field in ["maxUnavailable", "maxSurge"] {
             let value = update[field]
             if let number = value.int {
-                if number < 0 { problems.add(.invalid("\(path).\(field)", value, "must be greater than or equal to 0")) }
+                if number < 0 {
+                    problems.add(.invalid("\(path).\(field)", value, "must be greater than or equal to 0"))
+                }
             } else if let text = value.string {
                 guard text.hasSuffix("%"), let percent = Int(text.dropLast()), percent >= 0 else {
                     problems.add(
                         .invalid(
                             "\(path).\(field)", value,
-                            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"))
+                            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+                        ))
                     continue
                 }
                 if field == "maxUnavailable", percent > 100 {
@@ -224,7 +237,8 @@ enum WorkloadValidation {
         }
         func isZero(_ value: JSON) -> Bool { value.int == 0 || value.string == "0%" }
         if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
-            problems.add(.invalid("\(path).maxUnavailable", update["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
+            problems.add(
+                .invalid("\(path).maxUnavailable", update["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
         }
     }
 }

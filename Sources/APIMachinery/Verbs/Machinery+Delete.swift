@@ -135,7 +135,9 @@ enum Deletion {
         marked["metadata"]["deletionGracePeriodSeconds"] = JSON(grace)
         if rules.hasSpecFinalizers { marked["status"]["phase"] = "Terminating" }
         // Namespaces have no generation; others count the deletion as a change.
-        if let generation = tree["metadata"]["generation"].int { marked["metadata"]["generation"] = JSON(generation + 1) }
+        if let generation = tree["metadata"]["generation"].int {
+            marked["metadata"]["generation"] = JSON(generation + 1)
+        }
         return .mark(marked)
     }
 

@@ -23,7 +23,9 @@ extension Machinery {
         }
         if subresource == "scale" {
             return try await updateScale(resource, cache, key, context: context) { scale in
-                guard let kind = resource.subresource("scale")?.kind else { throw self.noSubresource(resource, "scale") }
+                guard let kind = resource.subresource("scale")?.kind else {
+                    throw self.noSubresource(resource, "scale")
+                }
                 let patched = try self.patched(scale, type, patch, kind: kind, name: key.name)
                 return try self.readPatched(patched, as: kind, name: key.name, context: context)
             }
@@ -65,7 +67,8 @@ extension Machinery {
             case .malformed: throw StatusError.badRequest(error.description)
             case .unappliable:
                 var failure = StatusError(
-                    code: 422, reason: .invalid, message: "the server rejected our request due to an error in our request: \(error)")
+                    code: 422, reason: .invalid,
+                    message: "the server rejected our request due to an error in our request: \(error)")
                 failure.name = name
                 failure.group = kind.group
                 failure.kind = kind.kind

@@ -6,7 +6,9 @@ extension Machinery: APIBackend {
     public func get(_ resource: ResourceDefinition, _ key: ObjectKey, resourceVersion: String) async throws -> Object {
         let cache = try stored(resource, verb: "get")
         if let revision = try parseRevision(resourceVersion), revision > 0 { try await waitUntilVisible(revision) }
-        guard let object = cache.get(key) else { throw StatusError.notFound(resource.resource.groupResource, name: key.name) }
+        guard let object = cache.get(key) else {
+            throw StatusError.notFound(resource.resource.groupResource, name: key.name)
+        }
         return VersionConversion.object(object, as: resource.kind)
     }
 
@@ -134,7 +136,8 @@ extension Machinery: APIBackend {
     func parseRevision(_ text: String) throws -> Revision? {
         if text.isEmpty { return nil }
         guard let revision = Revision(text), text.utf8.first != UInt8(ascii: "+") else {
-            throw StatusError.badRequest("resourceVersion: Invalid value: \"\(text.prefix(64))\": it is no decimal number")
+            throw StatusError.badRequest(
+                "resourceVersion: Invalid value: \"\(text.prefix(64))\": it is no decimal number")
         }
         return revision
     }
@@ -158,7 +161,8 @@ extension Machinery: APIBackend {
             var problems: [FieldError] = []
             if hasToken { problems.append(.forbidden(field, "it may not stand beside continue")) }
             if options.resourceVersion.isEmpty {
-                problems.append(.forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+                problems.append(
+                    .forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
             }
             if !["Exact", "NotOlderThan"].contains(options.resourceVersionMatch) {
                 problems.append(
@@ -183,7 +187,8 @@ extension Machinery: APIBackend {
                     .forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
             }
         } else if !query.resourceVersionMatch.isEmpty {
-            problems.append(.forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+            problems.append(
+                .forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
         }
         try throwListOptions(problems)
     }

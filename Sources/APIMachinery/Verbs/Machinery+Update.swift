@@ -10,7 +10,9 @@ extension Machinery {
         let cache = try stored(resource, verb: "update")
         if subresource == "scale" {
             return try await updateScale(resource, cache, key, context: context) { _ in
-                guard let kind = resource.subresource("scale")?.kind else { throw self.noSubresource(resource, "scale") }
+                guard let kind = resource.subresource("scale")?.kind else {
+                    throw self.noSubresource(resource, "scale")
+                }
                 return try self.read(body, as: kind, context: context)
             }
         }
@@ -113,7 +115,7 @@ extension Machinery {
                 if context.isDryRun { return current }
                 return try await commitDelete(cache, current)
             }
-            if result == ObjectCodec.normalized(old, kind: resource.kind) { 
+            if result == ObjectCodec.normalized(old, kind: resource.kind) {
                 allocator.release(reservation)
                 return current
             }

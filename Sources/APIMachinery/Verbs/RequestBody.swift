@@ -20,7 +20,8 @@ extension Machinery {
         }
         if !apiVersion.isEmpty, apiVersion != kind.apiVersion {
             throw StatusError.badRequest(
-                "the API version in the data (\(apiVersion)) does not match the expected API version (\(kind.apiVersion))")
+                "the API version in the data (\(apiVersion)) does not match the expected API version (\(kind.apiVersion))"
+            )
         }
         tree["apiVersion"] = .string(kind.apiVersion)
         tree["kind"] = .string(kind.kind)

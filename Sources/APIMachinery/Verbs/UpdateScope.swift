@@ -94,7 +94,8 @@ enum UpdateScope: Hashable, Sendable {
             result = old
             for list in ["containers", "initContainers"] {
                 let wanted = Dictionary(
-                    proposal["spec"][list].elements.map { ($0["name"].string ?? "", $0) }, uniquingKeysWith: { a, _ in a })
+                    proposal["spec"][list].elements.map { ($0["name"].string ?? "", $0) },
+                    uniquingKeysWith: { a, _ in a })
                 for index in old["spec"][list].elements.indices {
                     guard let new = wanted[old["spec"][list][index]["name"].string ?? ""] else { continue }
                     for field in ["resources", "resizePolicy"] {
