@@ -117,7 +117,7 @@ let package = Package(
         room("JSON", [collections]),
 
         tests("APIServer", [
-            "APIMachinery", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
+            "APIMachinery", "Store", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
             nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
         ]),
         tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
@@ -133,6 +133,7 @@ let package = Package(
         tests("Schema", ["ObjectModel", "JSON"]),
         tests("Ledger", ["ObjectModel"]),
         tests("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", log]),
+        tests("ClusterClient"),
         tests("Controllers", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", log]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
@@ -140,7 +141,7 @@ let package = Package(
         // Load against any Kubernetes API server: how we compare.
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
 
-        tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log]),
+        tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
         tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON"]),
         tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioWebSocket, log]),
 

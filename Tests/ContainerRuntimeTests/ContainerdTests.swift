@@ -15,7 +15,7 @@ private let obstacle: Comment? = {
 }()
 
 /// A containerd of its own under /tmp, torn down at the end whatever happens.
-private func withContainerd(
+func withContainerd(
     _ id: String, podCIDR: String, _ body: (ContainerdSupervisor, CRIRuntime) async throws -> Void
 ) async throws {
     let name = "\(id)\(getpid())"
