@@ -18,6 +18,11 @@ public protocol Authenticator: Sendable {
     func user(certificate: [UInt8]) -> UserInfo?
 }
 
+extension Authenticator {
+    /// Common name and organizations, as Kubernetes reads client certificates.
+    public func user(certificate: [UInt8]) -> UserInfo? { UserInfo(clientCertificate: certificate) }
+}
+
 /// What a bearer token proved.
 public struct TokenIdentity: Sendable {
     public var user: UserInfo
@@ -100,10 +105,4 @@ public struct HealthCheck: Sendable {
         self.endpoints = endpoints
         self.failure = failure
     }
-}
-
-/// A backend that can say how many objects it holds, for `apiserver_storage_objects`.
-public protocol ObjectCounting: Sendable {
-    /// Count per resource, keyed as `deployments.apps`.
-    func objectCounts() async -> [String: Int]
 }

@@ -1,3 +1,4 @@
+import APIMachinery
 import AsyncHTTPClient
 import Glibc
 import JSON
@@ -32,7 +33,7 @@ struct TestServer: Sendable {
     /// Runs a server, hands it to the test, and stops it.
     static func run(
         limits: APIServerConfiguration.Limits = .init(), nodes: any NodeDirectory = FixedNodes(),
-        backend: MemoryBackend = MemoryBackend(), adjust: (inout APIServerConfiguration) -> Void = { _ in },
+        backend: MemoryBackend = MemoryBackend(), machinery: (any APIBackend)? = nil, adjust: (inout APIServerConfiguration) -> Void = { _ in },
         _ test: @Sendable (TestServer) async throws -> Void
     ) async throws {
         var configuration = try Self.configuration()
@@ -41,7 +42,7 @@ struct TestServer: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         let server = APIServer(
-            configuration: configuration, backend: backend, authenticator: TestAuthenticator(),
+            configuration: configuration, backend: machinery ?? backend, authenticator: TestAuthenticator(),
             authorizer: TestAuthorizer(), nodes: nodes, logger: logger)
         let group = ServiceGroup(configuration: .init(services: [.init(service: server, successTerminationBehavior: .ignore)], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -1,5 +1,9 @@
+import APIMachinery
+import ClusterClient
 import NIOCore
 import NIOHTTP1
+import ObjectModel
+import Schema
 import Synchronization
 
 #if canImport(Glibc)
@@ -148,11 +152,9 @@ extension Dispatcher {
         text.sample("apiserver_current_inflight_requests", "request_kind=\"mutating\"", "\(inFlight.writeCount)")
         text.sample("apiserver_current_inflight_requests", "request_kind=\"readOnly\"", "\(inFlight.readCount)")
         text.gauge("apiserver_open_connections", "\(connections.count)", "Client connections that are open.")
-        if let counting = backend as? any ObjectCounting {
-            text.header("apiserver_storage_objects", "gauge", "Stored objects by resource.")
-            for (resource, count) in await counting.objectCounts().sorted(by: { $0.key < $1.key }) {
-                text.sample("apiserver_storage_objects", "resource=\"\(resource)\"", "\(count)")
-            }
+        text.header("apiserver_storage_objects", "gauge", "Stored objects by resource.")
+        for (resource, count) in await objectCounts() {
+            text.sample("apiserver_storage_objects", "resource=\"\(resource)\"", "\(count)")
         }
         ProcessMetrics.write(into: &text)
         var body = text.text
@@ -160,6 +162,22 @@ extension Dispatcher {
         return Response(
             status: .ok, headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
             body: ByteBuffer(string: body))
+    }
+}
+
+extension Dispatcher {
+    /// How many objects there are of each resource, asked of the cache one by one.
+    private func objectCounts() async -> [(resource: String, count: Int)] {
+        var options = ListOptions()
+        options.limit = 1
+        options.resourceVersion = "0"
+        var counts: [(resource: String, count: Int)] = []
+        for definition in backend.catalog.resources
+        where definition.hasVerb("list") && definition.resource.group != NodeMetrics.group {
+            guard let list = try? await backend.list(definition, namespace: nil, options: options) else { continue }
+            counts.append((definition.resource.groupResource.description, list.items.count + (list.remainingItemCount ?? 0)))
+        }
+        return counts.sorted { $0.resource < $1.resource }
     }
 }
 
