@@ -38,6 +38,7 @@ func withContainerd(
         // Whatever went wrong, containerd's own words help.
         print((error as? RuntimeError)?.operation ?? "", HostFiles.readText(settings.logPath) ?? "")
         try? await supervisor.shutdown(purge: true, grace: .zero)
+        HostFiles.remove(settings.dataDirectory)
         throw error
     }
     #expect(HostFiles.mountPoints(below: settings.dataDirectory).isEmpty)
