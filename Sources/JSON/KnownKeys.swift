@@ -1,3 +1,5 @@
+import Glibc
+
 /// Member names of the Kubernetes API that are too long for `String`'s inline form.
 ///
 /// Such a name costs one allocation per occurrence; a list of 10,000 pods has hundreds of thousands of them. Finding
@@ -27,7 +29,10 @@ struct KnownKeys: Sendable {
             let name = slots[slot]
             if name.isEmpty { return nil }
             let isSame = name.utf8.withContiguousStorageIfAvailable { stored in
-                stored.count == bytes.count && stored.elementsEqual(bytes)
+                guard stored.count == bytes.count, let left = stored.baseAddress, let right = bytes.baseAddress else {
+                    return false
+                }
+                return memcmp(left, right, bytes.count) == 0
             }
             if isSame == true { return name }
             slot = (slot + 1) & Self.mask
