@@ -12,7 +12,8 @@ import Testing
                 #expect(nobody.code == 403)
                 #expect(
                     nobody.json["message"]
-                        == #"secrets is forbidden: User "system:anonymous" cannot list resource "secrets" in API group "" at the cluster scope"#)
+                        == #"secrets is forbidden: User "system:anonymous" cannot list resource "secrets" in API group "" at the cluster scope"#
+                )
                 #expect(
                     try await client.get("/metrics").json["message"]
                         == #"forbidden: User "system:anonymous" cannot get path "/metrics""#)
@@ -25,7 +26,8 @@ import Testing
                 let write = try await client.post("/api/v1/namespaces/x/secrets", "{}", reader)
                 #expect(
                     write.json["message"]
-                        == #"secrets is forbidden: User "reader" cannot create resource "secrets" in API group "" in the namespace "x""#)
+                        == #"secrets is forbidden: User "reader" cannot create resource "secrets" in API group "" in the namespace "x""#
+                )
                 var acting = reader
                 acting.add(name: "Impersonate-User", value: "root")
                 #expect(try await client.get("/api/v1/secrets", acting).code == 403)
@@ -67,7 +69,8 @@ import Testing
                 #expect(core.first { $0["name"] == "pods" }?["shortNames"] == ["po"])
 
                 let wanted: HTTPHeaders = [
-                    "Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+                    "Accept":
+                        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
                 ]
                 let aggregated = try await client.get("/apis", wanted)
                 #expect(aggregated.headers.first(name: "content-type")?.contains("as=APIGroupDiscoveryList") == true)

@@ -17,8 +17,10 @@ import Testing
                 let bomb = "a: &a [x]\n" + (0..<40).map { "k\($0): *a\n" }.joined()
                 for (body, type) in [
                     (#"{"metadata":"#, "application/json"), ("nonsense", "application/json"), ("", "application/json"),
-                    (#"{"data":\#(deep)}"#, "application/json"), (deep, "application/yaml"), ("[1]", "application/json"),
-                    ("a: b: c: [", "application/yaml"), (bomb, "application/yaml"), ("a: 1\na: 2\n", "application/yaml"),
+                    (#"{"data":\#(deep)}"#, "application/json"), (deep, "application/yaml"),
+                    ("[1]", "application/json"),
+                    ("a: b: c: [", "application/yaml"), (bomb, "application/yaml"),
+                    ("a: 1\na: 2\n", "application/yaml"),
                     (#"{"kind":"Secret"}"#, "application/json"), (#"{"apiVersion":"v2"}"#, "application/json"),
                     (#"{"metadata":{"namespace":"other"}}"#, "application/json"),
                 ] {
@@ -54,14 +56,19 @@ import Testing
     @Test func pathsAndQueriesThatMakeNoSense() async throws {
         try await TestServer.run { server in
             try await server.withClient { client in
-                for path in ["/nothing", "/apis/nothing", "/apis/nothing/v1/things", "/api/v2", "/openapi/v3/apis/nothing/v1"] {
+                for path in [
+                    "/nothing", "/apis/nothing", "/apis/nothing/v1/things", "/api/v2", "/openapi/v3/apis/nothing/v1",
+                ] {
                     let answer = try await client.get(path)
                     #expect(answer.code == 404)
                     #expect(answer.text == "404 page not found\n")
                 }
-                for path in ["/api/v1/things", "/apis/apps/v1/namespaces/a/deployments/d/nothing", "/api/v1/namespaces/x/nodes"] {
+                for path in [
+                    "/api/v1/things", "/apis/apps/v1/namespaces/a/deployments/d/nothing", "/api/v1/namespaces/x/nodes",
+                ] {
                     #expect(
-                        try await client.get(path).json["message"] == "the server could not find the requested resource")
+                        try await client.get(path).json["message"] == "the server could not find the requested resource"
+                    )
                 }
                 #expect(try await client.post("/api/v1/configmaps", "{}").code == 405)
                 #expect(try await client.send(.DELETE, "/api/v1/namespaces").code == 405)

@@ -36,19 +36,24 @@ import Testing
                     #expect(made.code == 201, "\(made.text)")
                     #expect(made.json["spec"]["replicas"] == 1)
                     let strict = try await client.post(
-                        path + "?fieldValidation=Strict", body.replacing(#""spec":{"sel"#, with: #""spec":{"bad":1,"sel"#))
+                        path + "?fieldValidation=Strict",
+                        body.replacing(#""spec":{"sel"#, with: #""spec":{"bad":1,"sel"#))
                     #expect(strict.code == 400)
-                    #expect(strict.json["message"].string?.contains(#"strict decoding error: unknown field "spec.bad""#) == true)
+                    #expect(
+                        strict.json["message"].string?.contains(#"strict decoding error: unknown field "spec.bad""#)
+                            == true)
                     let scale = try await client.send(
                         .PATCH, path + "/d/scale", ["Content-Type": "application/merge-patch+json"],
                         body: #"{"spec":{"replicas":3}}"#)
                     #expect(scale.json["kind"] == "Scale")
                     #expect(scale.json["spec"]["replicas"] == 3)
-                    let table = try await client.get(path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"]).json
+                    let table = try await client.get(path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"])
+                        .json
                     #expect(table["rows"][0]["cells"][1] == "0/3")
                     let events = try await client.get(path + "?watch=1&timeoutSeconds=1&resourceVersion=0").text
                     #expect(events.hasPrefix(#"{"type":"ADDED","object":{"#))
-                    let missing = try await client.post("/api/v1/namespaces/nope/configmaps", #"{"metadata":{"name":"x"}}"#)
+                    let missing = try await client.post(
+                        "/api/v1/namespaces/nope/configmaps", #"{"metadata":{"name":"x"}}"#)
                     #expect(missing.code == 404)
                     let metrics = try await client.get("/metrics").text
                     #expect(metrics.contains(#"apiserver_storage_objects{resource="deployments.apps"} 1"#))

@@ -41,7 +41,8 @@ final class MemoryBackend: APIBackend {
         return ObjectList(items: items.sorted { $0.key < $1.key }, resourceVersion: revision)
     }
 
-    func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws -> WatchSubscription {
+    func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws -> WatchSubscription
+    {
         if query.resourceVersion == "1" { throw StatusError.expired("too old resource version: 1 (2)") }
         let (stream, continuation) = AsyncThrowingStream<[WatchEvent], any Error>.makeStream(
             bufferingPolicy: .bufferingOldest(1000))

@@ -10,9 +10,14 @@ import Testing
 /// A node whose containers echo: what is written to standard input comes back, and `exit N` as the command's last words
 /// is how it ends.
 struct EchoNode: NodeGateway {
-    func logs(_ container: ContainerReference, options: LogOptions) async throws -> AsyncThrowingStream<[UInt8], any Error> {
-        if container.pod.name == "starting" { throw StatusError.notFound(.init(group: "", resource: "pods"), name: "log") }
-        let (stream, continuation) = AsyncThrowingStream<[UInt8], any Error>.makeStream(bufferingPolicy: .bufferingOldest(16))
+    func logs(_ container: ContainerReference, options: LogOptions) async throws -> AsyncThrowingStream<
+        [UInt8], any Error
+    > {
+        if container.pod.name == "starting" {
+            throw StatusError.notFound(.init(group: "", resource: "pods"), name: "log")
+        }
+        let (stream, continuation) = AsyncThrowingStream<[UInt8], any Error>.makeStream(
+            bufferingPolicy: .bufferingOldest(16))
         continuation.yield(Array("log of \(container.container) tail=\(options.tailLines ?? -1)\n".utf8))
         if !options.follow { continuation.finish() }
         return stream
@@ -173,8 +178,10 @@ final class EchoConnection: ByteConnection {
     @Test func upgradesThatAreRefused() async throws {
         try await TestServer.run(nodes: FixedNodes(["n": EchoNode()]), backend: Self.backend()) { server in
             for (path, subprotocol, expected) in [
-                ("/p/exec?command=sh&stdout=1", "v9.channel.k8s.io", "400"), ("/p/exec?command=sh", "v5.channel.k8s.io", "400"),
-                ("/p/exec?stdout=1", "v5.channel.k8s.io", "400"), ("/nope/exec?command=sh&stdout=1", "v5.channel.k8s.io", "404"),
+                ("/p/exec?command=sh&stdout=1", "v9.channel.k8s.io", "400"),
+                ("/p/exec?command=sh", "v5.channel.k8s.io", "400"),
+                ("/p/exec?stdout=1", "v5.channel.k8s.io", "400"),
+                ("/nope/exec?command=sh&stdout=1", "v5.channel.k8s.io", "404"),
                 ("/done/exec?command=sh&stdout=1", "v5.channel.k8s.io", "400"),
                 ("/done/portforward", "SPDY/3.1+portforward.k8s.io", "400"),
                 ("/p/portforward?ports=x", "v4.channel.k8s.io", "400"),
@@ -185,7 +192,8 @@ final class EchoConnection: ByteConnection {
             }
             let spdy = try await RawClient.connect(server).exchange(
                 "POST \(Self.pods)/p/exec?command=sh&stdout=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
-                    + "X-Stream-Protocol-Version: v9\r\nContent-Length: 0\r\n\r\n", until: { $0.contains("server accepts") })
+                    + "X-Stream-Protocol-Version: v9\r\nContent-Length: 0\r\n\r\n",
+                until: { $0.contains("server accepts") })
             #expect(spdy.hasPrefix("HTTP/1.1 403 "))
             #expect(spdy.contains("X-Accepted-Stream-Protocol-Versions: v4.channel.k8s.io"))
         }

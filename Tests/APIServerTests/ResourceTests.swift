@@ -31,7 +31,8 @@ import Testing
                 #expect(try await client.get(Self.path + "?labelSelector=x%3D2").json["items"] == [])
 
                 let patched = try await client.send(
-                    .PATCH, Self.path + "/a", ["Content-Type": "application/merge-patch+json"], body: #"{"data":{"k":"w"}}"#)
+                    .PATCH, Self.path + "/a", ["Content-Type": "application/merge-patch+json"],
+                    body: #"{"data":{"k":"w"}}"#)
                 #expect(patched.json["data"]["k"] == "w")
                 let renamed = try await client.send(.PUT, Self.path + "/b", [:], body: Self.configMap)
                 #expect(renamed.code == 400)
@@ -51,12 +52,16 @@ import Testing
             try await server.withClient { client in
                 _ = try await client.post(Self.path, Self.configMap)
                 let table = try await client.get(
-                    Self.path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"]).json
+                    Self.path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"]
+                ).json
                 #expect(table["kind"] == "Table")
                 #expect(table["rows"][0]["cells"][0] == "a")
                 let partial = try await client.get(
                     Self.path,
-                    ["Accept": "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"]
+                    [
+                        "Accept":
+                            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+                    ]
                 ).json
                 #expect(partial["kind"] == "PartialObjectMetadataList")
                 #expect(partial["items"][0]["data"].isNull)
@@ -97,8 +102,10 @@ import Testing
                     .PATCH, Self.path + "/y", ["Content-Type": "application/apply-patch+yaml"], body: "{}")
                 #expect(
                     apply.json["message"]
-                        == #"PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch"#)
-                let strange = try await client.send(.PATCH, Self.path + "/y", ["Content-Type": "text/plain"], body: "{}")
+                        == #"PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch"#
+                )
+                let strange = try await client.send(
+                    .PATCH, Self.path + "/y", ["Content-Type": "text/plain"], body: "{}")
                 #expect(strange.code == 415)
             }
         }
@@ -147,7 +154,8 @@ import Testing
                 #expect(plain.json["items"].elements.count == 3000)
                 let packed = try await client.get(Self.path, ["Accept-Encoding": "gzip"])
                 #expect(packed.headers.first(name: "content-encoding") == "gzip")
-                let table = try await client.get(Self.path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"]).json
+                let table = try await client.get(Self.path, ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"])
+                    .json
                 #expect(table["rows"].elements.count == 3000)
                 #expect(table["columnDefinitions"].elements.count > 1)
             }

@@ -33,7 +33,8 @@ struct TestServer: Sendable {
     /// Runs a server, hands it to the test, and stops it.
     static func run(
         limits: APIServerConfiguration.Limits = .init(), nodes: any NodeDirectory = FixedNodes(),
-        backend: MemoryBackend = MemoryBackend(), machinery: (any APIBackend)? = nil, adjust: (inout APIServerConfiguration) -> Void = { _ in },
+        backend: MemoryBackend = MemoryBackend(), machinery: (any APIBackend)? = nil,
+        adjust: (inout APIServerConfiguration) -> Void = { _ in },
         _ test: @Sendable (TestServer) async throws -> Void
     ) async throws {
         var configuration = try Self.configuration()
@@ -44,7 +45,9 @@ struct TestServer: Sendable {
         let server = APIServer(
             configuration: configuration, backend: machinery ?? backend, authenticator: TestAuthenticator(),
             authorizer: TestAuthorizer(), nodes: nodes, logger: logger)
-        let group = ServiceGroup(configuration: .init(services: [.init(service: server, successTerminationBehavior: .ignore)], logger: logger))
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: server, successTerminationBehavior: .ignore)], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             let port = try await server.listeningPort
@@ -110,7 +113,9 @@ struct Client: Sendable {
     let http: HTTPClient
     let port: Int
 
-    func request(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders = [:], body: String? = nil) -> HTTPClientRequest {
+    func request(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders = [:], body: String? = nil)
+        -> HTTPClientRequest
+    {
         var request = HTTPClientRequest(url: "https://127.0.0.1:\(port)\(path)")
         request.method = method
         request.headers = headers
@@ -118,14 +123,20 @@ struct Client: Sendable {
         return request
     }
 
-    func send(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders = [:], body: String? = nil) async throws -> Answer {
+    func send(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders = [:], body: String? = nil) async throws
+        -> Answer
+    {
         let response = try await http.execute(request(method, path, headers, body: body), timeout: .seconds(30))
         let bytes = try await response.body.collect(upTo: 256 << 20)
         return Answer(
-            code: response.status.code, headers: response.headers, text: String(buffer: bytes), version: response.version)
+            code: response.status.code, headers: response.headers, text: String(buffer: bytes),
+            version: response.version)
     }
-    func get(_ path: String, _ headers: HTTPHeaders = [:]) async throws -> Answer { try await send(.GET, path, headers) }
-    func post(_ path: String, _ body: String, _ headers: HTTPHeaders = ["Content-Type": "application/json"]) async throws
+    func get(_ path: String, _ headers: HTTPHeaders = [:]) async throws -> Answer {
+        try await send(.GET, path, headers)
+    }
+    func post(_ path: String, _ body: String, _ headers: HTTPHeaders = ["Content-Type": "application/json"])
+        async throws
         -> Answer
     {
         try await send(.POST, path, headers, body: body)
@@ -176,7 +187,9 @@ final class RawClient: Sendable {
     }
 
     /// Sends text and reads until it says enough, or the server closes.
-    func exchange(_ text: String, until isEnough: @escaping @Sendable (String) -> Bool = { _ in false }) async throws -> String {
+    func exchange(_ text: String, until isEnough: @escaping @Sendable (String) -> Bool = { _ in false }) async throws
+        -> String
+    {
         try await exchange([Array(text.utf8)], until: isEnough)
     }
 

@@ -183,7 +183,8 @@ extension Dispatcher {
                 "freshness": "Current",
             ]
         }
-        let metadata: JSON = group.isEmpty ? ["creationTimestamp": nil] : ["name": .string(group), "creationTimestamp": nil]
+        let metadata: JSON =
+            group.isEmpty ? ["creationTimestamp": nil] : ["name": .string(group), "creationTimestamp": nil]
         return ["metadata": metadata, "versions": .array(entries)]
     }
 

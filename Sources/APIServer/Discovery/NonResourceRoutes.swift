@@ -44,7 +44,9 @@ extension Dispatcher {
             paths.append("/apis/\(group)")
             paths += versions.map { "/apis/\(group)/\($0)" }
         }
-        paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"]
+        paths += [
+            "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/readyz", "/version",
+        ]
         if configuration.openIDConfiguration != nil { paths.append("/.well-known/openid-configuration") }
         if configuration.keySet != nil { paths.append("/openid/v1/jwks") }
         return paths.sorted()
@@ -59,7 +61,8 @@ extension Dispatcher {
             let architecture = "amd64"
         #endif
         return [
-            "major": .string(String(numbers.first ?? "1")), "minor": .string(numbers.count > 1 ? String(numbers[1]) : "0"),
+            "major": .string(String(numbers.first ?? "1")),
+            "minor": .string(numbers.count > 1 ? String(numbers[1]) : "0"),
             "gitVersion": .string(configuration.gitVersion), "gitCommit": .string(configuration.gitCommit),
             "gitTreeState": "clean", "buildDate": .string(configuration.buildDate), "goVersion": "go1.26",
             "compiler": "swiftc", "platform": .string("linux/\(architecture)"),

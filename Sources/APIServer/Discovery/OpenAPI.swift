@@ -51,7 +51,9 @@ extension Dispatcher {
     private func requireJSON(_ request: Request) throws {
         guard let accept = request.headers.first(name: "accept") else { return }
         let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
-        guard ranges.isEmpty || ranges.contains(where: { ["application/json", "application/*", "*/*"].contains($0.type) })
+        guard
+            ranges.isEmpty
+                || ranges.contains(where: { ["application/json", "application/*", "*/*"].contains($0.type) })
         else {
             throw StatusError(
                 code: 406, reason: .notAcceptable,

@@ -15,7 +15,10 @@ struct Credentials: Sendable {
     /// - Throws: `StatusError` 401 for a bad token, 403 for an impersonation that is not allowed.
     func user(of request: Request) async throws -> UserInfo {
         let user = try await ownUser(of: request)
-        guard request.headers.contains(where: { $0.name.utf8.count > 12 && $0.name.lowercased().hasPrefix("impersonate-") })
+        guard
+            request.headers.contains(where: {
+                $0.name.utf8.count > 12 && $0.name.lowercased().hasPrefix("impersonate-")
+            })
         else { return user }
         return try await impersonated(by: user, request.headers)
     }

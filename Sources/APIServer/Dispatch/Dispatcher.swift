@@ -86,7 +86,8 @@ final class Dispatcher: RequestService {
                 } catch is CancellationError {
                 } catch {
                     // The head is sent: closing the connection is the only way left to say that it failed.
-                    logger.debug("a streamed answer failed", metadata: ["path": "\(request.path)", "error": "\(error)"])
+                    logger.debug(
+                        "a streamed answer failed", metadata: ["path": "\(request.path)", "error": "\(error)"])
                 }
                 return response.status.code
             case .upgraded:
@@ -125,12 +126,15 @@ final class Dispatcher: RequestService {
         let given = request.headers.first(name: "audit-id") ?? ""
         response.headers.add(name: "Audit-Id", value: (1...64).contains(given.utf8.count) ? given : randomUUID())
         if response.headers.contains(name: "Cache-Control") {
-            for (name, value) in commonHeaders where name != "Cache-Control" { response.headers.add(name: name, value: value) }
+            for (name, value) in commonHeaders where name != "Cache-Control" {
+                response.headers.add(name: name, value: value)
+            }
         } else {
             response.headers.add(contentsOf: commonHeaders)
         }
         response.headers.add(name: "Date", value: HTTPDate.now)
-        guard isCompressible, response.body.readableBytes > 128 * 1024, !response.headers.contains(name: "Content-Encoding"),
+        guard isCompressible, response.body.readableBytes > 128 * 1024,
+            !response.headers.contains(name: "Content-Encoding"),
             request.acceptsGzip, let packed = Gzip.compress(Array(response.body.readableBytesView))
         else { return }
         response.body = packed

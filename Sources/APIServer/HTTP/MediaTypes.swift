@@ -59,7 +59,9 @@ struct Representation: Sendable, Hashable {
         }
         let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
         // Best quality first, the client's order among equals.
-        for (_, range) in ranges.enumerated().sorted(by: { ($1.element.quality, $0.offset) < ($0.element.quality, $1.offset) }) {
+        for (_, range) in ranges.enumerated().sorted(by: {
+            ($1.element.quality, $0.offset) < ($0.element.quality, $1.offset)
+        }) {
             guard let encoding = Representation.encoding(range.type), let shape = Representation.shape(range.parameters)
             else { continue }
             self.encoding = encoding

@@ -107,7 +107,8 @@ enum YAML {
     }
 
     private static func number(_ text: String) -> JSON? {
-        guard let first = text.utf8.first, first == 0x2D || first == 0x2B || first == 0x2E || (0x30...0x39).contains(first)
+        guard let first = text.utf8.first,
+            first == 0x2D || first == 0x2B || first == 0x2E || (0x30...0x39).contains(first)
         else { return nil }
         let isNegative = first == 0x2D
         let digits = (isNegative || first == 0x2B ? text.dropFirst() : Substring(text)).filter { $0 != "_" }

@@ -64,7 +64,8 @@ final class RequestMetrics: Sendable {
     private static func key(_ info: RequestInfo, isServed: Bool) -> Key {
         guard info.isResource else {
             return Key(
-                verb: info.verb == "get" ? "GET" : "OTHER", group: "", version: "", resource: "", subresource: "", scope: "")
+                verb: info.verb == "get" ? "GET" : "OTHER", group: "", version: "", resource: "", subresource: "",
+                scope: "")
         }
         let verb =
             switch (info.verb, info.subresource) {
@@ -95,7 +96,8 @@ final class RequestMetrics: Sendable {
         for key in keys {
             for (code, count) in (series[key]?.byCode ?? [:]).sorted(by: { $0.key < $1.key }) {
                 text.sample(
-                    "apiserver_request_total", "code=\"\(code)\",component=\"apiserver\",dry_run=\"\",\(Self.labels(key))",
+                    "apiserver_request_total",
+                    "code=\"\(code)\",component=\"apiserver\",dry_run=\"\",\(Self.labels(key))",
                     "\(count)")
             }
         }
@@ -148,7 +150,8 @@ extension Dispatcher {
     func metricsText() async -> Response {
         var text = MetricsText()
         metrics.write(into: &text)
-        text.header("apiserver_current_inflight_requests", "gauge", "Requests being handled, long-running ones excluded.")
+        text.header(
+            "apiserver_current_inflight_requests", "gauge", "Requests being handled, long-running ones excluded.")
         text.sample("apiserver_current_inflight_requests", "request_kind=\"mutating\"", "\(inFlight.writeCount)")
         text.sample("apiserver_current_inflight_requests", "request_kind=\"readOnly\"", "\(inFlight.readCount)")
         text.gauge("apiserver_open_connections", "\(connections.count)", "Client connections that are open.")
@@ -175,7 +178,8 @@ extension Dispatcher {
         for definition in backend.catalog.resources
         where definition.hasVerb("list") && definition.resource.group != NodeMetrics.group {
             guard let list = try? await backend.list(definition, namespace: nil, options: options) else { continue }
-            counts.append((definition.resource.groupResource.description, list.items.count + (list.remainingItemCount ?? 0)))
+            counts.append(
+                (definition.resource.groupResource.description, list.items.count + (list.remainingItemCount ?? 0)))
         }
         return counts.sorted { $0.resource < $1.resource }
     }
@@ -201,7 +205,9 @@ enum ProcessMetrics {
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
             text.gauge("process_max_fds", "\(limit.rlim_cur)", "Most file descriptors allowed.")
         }
-        if let started = startTime() { text.gauge("process_start_time_seconds", "\(started)", "Start, seconds since 1970.") }
+        if let started = startTime() {
+            text.gauge("process_start_time_seconds", "\(started)", "Start, seconds since 1970.")
+        }
         text.gauge("process_open_fds", "\(openDescriptors())", "Open file descriptors.")
     }
 

@@ -15,7 +15,8 @@ enum NodeMetrics {
     private static func definition(_ resource: String, _ kind: String, _ isNamespaced: Bool) -> ResourceDefinition {
         ResourceDefinition(
             resource: GroupVersionResource(group: group, version: version, resource: resource),
-            kind: GroupVersionKind(group: group, version: version, kind: kind), singular: "", isNamespaced: isNamespaced,
+            kind: GroupVersionKind(group: group, version: version, kind: kind), singular: "",
+            isNamespaced: isNamespaced,
             shortNames: [], categories: [], verbs: ["get", "list"], subresources: [], typeName: "")
     }
 }

@@ -51,9 +51,12 @@ extension Dispatcher {
         options.tailLines = try number("tailLines", atLeast: 0)
         options.limitBytes = try number("limitBytes", atLeast: 1)
         if let time = query["sinceTime"], !time.isEmpty {
-            if Timestamp(time) == nil { problems.append(.invalid("sinceTime", .string(time), "must be an RFC 3339 time")) }
+            if Timestamp(time) == nil {
+                problems.append(.invalid("sinceTime", .string(time), "must be an RFC 3339 time"))
+            }
             if options.sinceSeconds != nil {
-                problems.append(.forbidden("sinceSeconds", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+                problems.append(
+                    .forbidden("sinceSeconds", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
             }
             options.sinceTime = time
         }
@@ -78,7 +81,8 @@ extension Dispatcher {
             return .badRequest("previous terminated container \"\(container)\" in pod \"\(pod.name)\" not found")
         }
         if status.isNull {
-            return .badRequest("container \"\(container)\" in pod \"\(pod.name)\" is waiting to start: ContainerCreating")
+            return .badRequest(
+                "container \"\(container)\" in pod \"\(pod.name)\" is waiting to start: ContainerCreating")
         }
         guard status["lastState"]["terminated"].isNull, !status["state"]["waiting"].isNull else { return nil }
         let prefix = "container \"\(container)\" in pod \"\(pod.name)\" is waiting to start"

@@ -113,7 +113,8 @@ extension Dispatcher {
         switch upgrade {
         case .webSocket(let key, let offered):
             guard let chosen = webSocket(offered) else {
-                throw StatusError.badRequest("none of the offered subprotocols is served: \(offered.joined(separator: ", "))")
+                throw StatusError.badRequest(
+                    "none of the offered subprotocols is served: \(offered.joined(separator: ", "))")
             }
             let accept = Insecure.SHA1.hash(data: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
             var headers: HTTPHeaders = [
@@ -140,7 +141,8 @@ struct UnsupportedStreamProtocol: Error {
     var response: Response {
         var response = Response(
             status: .forbidden,
-            text: "unable to upgrade: unable to negotiate protocol: client supports [\(offered.joined(separator: " "))],"
+            text:
+                "unable to upgrade: unable to negotiate protocol: client supports [\(offered.joined(separator: " "))],"
                 + " server accepts [\(supported.joined(separator: " "))]")
         for version in supported { response.headers.add(name: "X-Accepted-Stream-Protocol-Versions", value: version) }
         return response

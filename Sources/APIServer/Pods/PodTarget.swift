@@ -19,8 +19,11 @@ struct PodTarget: Sendable {
         let (main, initial, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"))
         if name.isEmpty {
             if main.count == 1 { return main[0] }
-            guard !main.isEmpty else { throw StatusError.badRequest("a container name must be specified for pod \(pod.name)") }
-            var text = "a container name must be specified for pod \(pod.name), choose one of: [\(main.joined(separator: " "))]"
+            guard !main.isEmpty else {
+                throw StatusError.badRequest("a container name must be specified for pod \(pod.name)")
+            }
+            var text =
+                "a container name must be specified for pod \(pod.name), choose one of: [\(main.joined(separator: " "))]"
             if !initial.isEmpty { text += " or one of the init containers: [\(initial.joined(separator: " "))]" }
             if !ephemeral.isEmpty {
                 text += " or one of the ephemeral containers: [\(ephemeral.joined(separator: " "))]"

@@ -24,7 +24,9 @@ struct DeleteRequest: Sendable {
         if call.request.body.readableBytes > 0 {
             let kind = GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "DeleteOptions")
             let body = try BodyReader.read(call.request, as: kind, catalog).value
-            guard body.object != nil || body.isNull else { throw StatusError.badRequest("DeleteOptions must be an object") }
+            guard body.object != nil || body.isNull else {
+                throw StatusError.badRequest("DeleteOptions must be an object")
+            }
             if let name = body["kind"].string, !name.isEmpty, name != "DeleteOptions" {
                 throw StatusError.badRequest(
                     "decoded object cannot be converted to DeleteOptions: it is of kind \(name)")

@@ -82,7 +82,8 @@ extension Dispatcher {
                 let chunk = Array(remaining.prefix(Self.tableChunk))
                 remaining = remaining.dropFirst(Self.tableChunk)
                 let rows = catalog.table(
-                    of: chunk, resource: resource, includeObject: include, includeColumns: false, metadata: [:], now: now)
+                    of: chunk, resource: resource, includeObject: include, includeColumns: false, metadata: [:],
+                    now: now)
                 for row in rows["rows"].elements { try await writer.element(row.encoded()) }
             }
             try await writer.closeArray()

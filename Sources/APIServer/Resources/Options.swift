@@ -7,7 +7,9 @@ import Schema
 /// Query parameters and option bodies, checked.
 enum Options {
     /// - Parameter kind: `CreateOptions`, `UpdateOptions` or `PatchOptions`, for messages.
-    static func write(_ call: Call, kind: String, duplicates: [String], patch: PatchType? = nil) throws -> RequestContext {
+    static func write(_ call: Call, kind: String, duplicates: [String], patch: PatchType? = nil) throws
+        -> RequestContext
+    {
         let query = call.request.query
         var problems: [FieldError] = []
         var isDryRun = false
@@ -104,7 +106,8 @@ enum Options {
         if !match.isEmpty {
             if version.isEmpty {
                 problems.append(
-                    .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+                    .forbidden(
+                        "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
             }
             if options.continueToken != nil {
                 problems.append(
@@ -115,7 +118,8 @@ enum Options {
             } else if match == "Exact", version == "0" {
                 problems.append(
                     .forbidden(
-                        "resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+                        "resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+                )
             }
         }
         guard problems.isEmpty else { throw StatusError.invalidOptions("ListOptions", problems) }

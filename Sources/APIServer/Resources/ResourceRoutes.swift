@@ -12,7 +12,9 @@ extension Dispatcher {
         let info = call.info
         let catalog = backend.catalog
         guard let definition = catalog.resource(info.gvr) else {
-            let isVersionServed = catalog.groups.contains { $0.group == info.group && $0.versions.contains(info.version) }
+            let isVersionServed = catalog.groups.contains {
+                $0.group == info.group && $0.versions.contains(info.version)
+            }
             guard isVersionServed else { return .pageNotFound }
             throw StatusError.unknownResource()
         }
@@ -88,7 +90,8 @@ extension Dispatcher {
     // MARK: Reading one
 
     private func get(_ call: Call, _ definition: ResourceDefinition, _ key: ObjectKey) async throws -> Answer {
-        let object = try await backend.get(definition, key, resourceVersion: call.request.query["resourceVersion"] ?? "")
+        let object = try await backend.get(
+            definition, key, resourceVersion: call.request.query["resourceVersion"] ?? "")
         return try one(object, call, definition: definition)
     }
 
@@ -126,7 +129,8 @@ extension Dispatcher {
     func encoded(_ json: JSON, _ form: Representation, _ status: HTTPResponseStatus = .ok) -> Response {
         if form.encoding == .yaml {
             return Response(
-                status: status, headers: ["Content-Type": "application/yaml"], body: ByteBuffer(bytes: YAML.encode(json)))
+                status: status, headers: ["Content-Type": "application/yaml"],
+                body: ByteBuffer(bytes: YAML.encode(json)))
         }
         return Response(status: status, json: form.isPretty ? json.prettyEncoded() + [0x0A] : json.encoded())
     }

@@ -16,7 +16,8 @@ extension Dispatcher {
         guard body.object != nil else { throw StatusError.badRequest("the body must be a \(definition.kind.kind)") }
         if let kind = body["kind"].string, kind != definition.kind.kind {
             throw StatusError.badRequest(
-                "\(kind) in version \"\(resource.version)\" cannot be handled as a \(definition.kind.kind): the kinds differ")
+                "\(kind) in version \"\(resource.version)\" cannot be handled as a \(definition.kind.kind): the kinds differ"
+            )
         }
         body["apiVersion"] = .string(definition.kind.apiVersion)
         body["kind"] = .string(definition.kind.kind)
@@ -27,7 +28,8 @@ extension Dispatcher {
         case "selfsubjectaccessreviews":
             body["status"] = try await reviewAccess(call.user, body["spec"], definition.kind)
         case "subjectaccessreviews":
-            body["status"] = try await reviewAccess(try subject(body["spec"], definition.kind), body["spec"], definition.kind)
+            body["status"] = try await reviewAccess(
+                try subject(body["spec"], definition.kind), body["spec"], definition.kind)
         case "localsubjectaccessreviews":
             let namespace = body["spec"]["resourceAttributes"]["namespace"].string ?? ""
             guard namespace == call.info.namespace else {
@@ -39,7 +41,8 @@ extension Dispatcher {
                             "must match metadata.namespace")
                     ])
             }
-            body["status"] = try await reviewAccess(try subject(body["spec"], definition.kind), body["spec"], definition.kind)
+            body["status"] = try await reviewAccess(
+                try subject(body["spec"], definition.kind), body["spec"], definition.kind)
         case "selfsubjectrulesreviews":
             guard let namespace = body["spec"]["namespace"].string, !namespace.isEmpty else {
                 throw StatusError.badRequest("no namespace on request")

@@ -47,7 +47,8 @@ extension Dispatcher {
     private func watchSeconds(_ call: Call) throws -> Int {
         if let text = call.request.query["timeoutSeconds"], !text.isEmpty {
             guard let seconds = Int(text), seconds >= 0 else {
-                throw StatusError.badRequest("invalid timeoutSeconds \"\(text)\": must be a number that is not negative")
+                throw StatusError.badRequest(
+                    "invalid timeoutSeconds \"\(text)\": must be a number that is not negative")
             }
             if seconds > 0 { return min(seconds, 24 * 3600) }
         }

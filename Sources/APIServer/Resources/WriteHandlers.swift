@@ -22,7 +22,9 @@ extension Dispatcher {
     }
 
     /// `bindings`: the old place of `pods/{name}/binding`; the pod's name is the binding's.
-    private func bind(_ binding: JSON, namespace: String, _ call: Call, _ context: RequestContext) async throws -> Answer {
+    private func bind(_ binding: JSON, namespace: String, _ call: Call, _ context: RequestContext) async throws
+        -> Answer
+    {
         guard let pods = backend.catalog.resource(.pods) else { throw StatusError.unknownResource() }
         let result = try await backend.create(
             pods, namespace: namespace, name: binding["metadata"]["name"].string ?? "", subresource: "binding",
@@ -67,7 +69,9 @@ extension Dispatcher {
         let (type, body) = try BodyReader.readPatch(call.request, as: kind)
         let context = try Options.write(call, kind: "PatchOptions", duplicates: body.duplicates, patch: type)
         if type == .json {
-            guard body.value.array != nil else { throw StatusError.badRequest("a JSON patch must be an array of operations") }
+            guard body.value.array != nil else {
+                throw StatusError.badRequest("a JSON patch must be an array of operations")
+            }
         } else {
             guard body.value.object != nil else { throw StatusError.badRequest("the patch must be an object") }
         }
@@ -84,13 +88,15 @@ extension Dispatcher {
     /// - Parameter name: what `metadata.name` must be when it is given; nil for a create in a collection.
     private func checked(_ body: JSON, _ kind: GroupVersionKind, namespace: String, name: String?) throws -> JSON {
         guard body.object != nil else {
-            throw StatusError.badRequest("the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
+            throw StatusError.badRequest(
+                "the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
         }
         var object = body
         if let version = object["apiVersion"].string, !version.isEmpty {
             guard version == kind.apiVersion else {
                 throw StatusError.badRequest(
-                    "the API version in the data (\(version)) does not match the expected API version (\(kind.apiVersion))")
+                    "the API version in the data (\(version)) does not match the expected API version (\(kind.apiVersion))"
+                )
             }
         } else {
             object["apiVersion"] = .string(kind.apiVersion)

@@ -44,7 +44,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is NIOSSLError || error is BoringSSLError {
-            logger.debug("TLS failed", metadata: ["error": "\(error)", "peer": "\(context.remoteAddress?.description ?? "")"])
+            logger.debug(
+                "TLS failed", metadata: ["error": "\(error)", "peer": "\(context.remoteAddress?.description ?? "")"])
             context.close(promise: nil)
         } else {
             context.fireErrorCaught(error)

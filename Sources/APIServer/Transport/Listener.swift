@@ -53,9 +53,11 @@ struct Listener: Sendable {
         case EACCES:
             return APIServerError(.cannotBind, "cannot listen on \(place): that needs root or CAP_NET_BIND_SERVICE")
         case EADDRNOTAVAIL:
-            return APIServerError(.cannotBind, "cannot listen on \(place): no interface of this machine has that address")
+            return APIServerError(
+                .cannotBind, "cannot listen on \(place): no interface of this machine has that address")
         default:
-            return APIServerError(.cannotBind, "cannot listen on \(place): \(String(cString: strerror(error.errnoCode)))")
+            return APIServerError(
+                .cannotBind, "cannot listen on \(place): \(String(cString: strerror(error.errnoCode)))")
         }
     }
 
@@ -123,7 +125,8 @@ struct Listener: Sendable {
         streams.streamResetFrameRateLimit.maximumCount = 2000
         streams.streamErrorRateLimit.maximumCount = 2000
         let handler = NIOHTTP2Handler(
-            mode: .server, eventLoop: channel.eventLoop, connectionConfiguration: settings, streamConfiguration: streams,
+            mode: .server, eventLoop: channel.eventLoop, connectionConfiguration: settings,
+            streamConfiguration: streams,
             streamDelegate: manager.http2StreamDelegate
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
@@ -169,7 +172,8 @@ enum TLS {
             tls.trustRoots = .certificates(authorities)
             return try NIOSSLContext(configuration: tls)
         } catch {
-            throw APIServerError(.badCertificate, "the API server's certificate, key or client authority cannot be used: \(error)")
+            throw APIServerError(
+                .badCertificate, "the API server's certificate, key or client authority cannot be used: \(error)")
         }
     }
 }

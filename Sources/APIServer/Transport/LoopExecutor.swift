@@ -24,7 +24,8 @@ final class LoopExecutors: Sendable {
 
     init(_ group: any EventLoopGroup) {
         byLoop = Dictionary(
-            group.makeIterator().map { (ObjectIdentifier($0), LoopExecutor($0)) }, uniquingKeysWith: { first, _ in first })
+            group.makeIterator().map { (ObjectIdentifier($0), LoopExecutor($0)) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     subscript(loop: any EventLoop) -> LoopExecutor? { byLoop[ObjectIdentifier(loop)] }

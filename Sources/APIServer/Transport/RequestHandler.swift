@@ -321,7 +321,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let upgraded = try install(channel)
         // Removing the decoder hands over the bytes that came behind the request. Readers act when a read is complete,
         // and TLS in front would swallow that event, so it starts behind it.
-        let front = NIOLoopBound(try pipeline.context(handlerType: ConnectionHandler.self), eventLoop: channel.eventLoop)
+        let front = NIOLoopBound(
+            try pipeline.context(handlerType: ConnectionHandler.self), eventLoop: channel.eventLoop)
         pipeline.removeHandler(decoder).whenComplete { _ in front.value.fireChannelReadComplete() }
         return upgraded
     }

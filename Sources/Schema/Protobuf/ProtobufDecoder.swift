@@ -99,7 +99,8 @@ struct ProtobufDecoder {
     }
 
     private func put(
-        _ field: ProtobufWire.Field, _ member: SchemaField, _ type: SchemaType, into members: inout JSONObject, depth: Int
+        _ field: ProtobufWire.Field, _ member: SchemaField, _ type: SchemaType, into members: inout JSONObject,
+        depth: Int
     ) throws(ProtobufError) {
         switch member.value {
         case .list(let element):
