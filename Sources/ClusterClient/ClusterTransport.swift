@@ -29,7 +29,8 @@ public protocol ClusterTransport: Sendable {
 
     /// Posts to a subresource that makes something else than the object: `binding`, `eviction`, `token`.
     @discardableResult
-    func post(_ resource: GroupVersionResource, _ key: ObjectKey, subresource: String, _ body: JSON) async throws -> JSON
+    func post(_ resource: GroupVersionResource, _ key: ObjectKey, subresource: String, _ body: JSON) async throws
+        -> JSON
 
     /// What kinds the server serves now, custom resources included: for garbage collection and namespace deletion.
     func resources() async throws -> [ServedResource]

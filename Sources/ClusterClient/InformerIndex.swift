@@ -3,8 +3,8 @@ import Synchronization
 
 /// Objects of an informer by a value computed from their views: pods by node, replica sets by owner.
 ///
-/// Make it before the informer runs. It is updated together with the informer's views: what `Informer.revision` promises
-/// holds for the index too.
+/// Make it before the informer runs. It is updated together with the informer's views: what `Informer.revision`
+/// promises holds for the index too.
 public final class InformerIndex<View: Sendable, Value: Hashable & Sendable>: Sendable {
     private let informer: Informer<View>
     private let keys = Mutex<[Value: Set<ObjectKey>]>([:])

@@ -5,7 +5,8 @@ import Synchronization
 /// A queue of keys to reconcile: a key is in it at most once, is never handled by two workers at a time, and comes back
 /// after a growing delay when its handling fails (5 ms doubling to 1000 s, as in client-go).
 ///
-/// Delayed keys wait in one heap behind one timer, however many there are: a node outage delays a hundred thousand pods.
+/// Delayed keys wait in one heap behind one timer, however many there are: a node outage delays a hundred thousand
+/// pods.
 public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// A key that becomes due. Entries whose time differs from `State.delayed` were overtaken and are skipped.
     private struct Delayed: Comparable {
@@ -140,7 +141,8 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         for waiter in waiters { waiter.resume(returning: nil) }
     }
 
-    /// Handles keys with so many workers until the task is cancelled. A handler that throws has its key come back later.
+    /// Handles keys with so many workers until the task is cancelled. A handler that throws has its key come back
+    /// later.
     public func run(workers: Int, _ handle: @escaping @Sendable (Key) async throws -> Void) async {
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<workers {

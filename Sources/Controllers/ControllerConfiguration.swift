@@ -1,6 +1,7 @@
 /// What the controllers need to know from outside.
 public struct ControllerConfiguration: Sendable {
-    /// The cluster's CA certificate, published in every namespace as config map `kube-root-ca.crt`; empty: not published.
+    /// The cluster's CA certificate, published in every namespace as config map `kube-root-ca.crt`; empty: not
+    /// published.
     public var caCertificatePEM: String
     /// IPv4 range the nodes' `spec.podCIDR` are cut from, for example `10.64.0.0/16`; nil: nodes keep what they have.
     public var podCIDR: String?

@@ -93,7 +93,8 @@ import Testing
         #expect(decide([["key": key, "operator": "Exists", "effect": "NoSchedule"]]) == .leave(at: start))
         let timed: JSON = ["key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300]
         #expect(decide([timed]) == .leave(at: Timestamp(seconds: 1300)))
-        #expect(decide([timed, ["operator": "Exists", "tolerationSeconds": 10]]) == .leave(at: Timestamp(seconds: 1010)))
+        #expect(
+            decide([timed, ["operator": "Exists", "tolerationSeconds": 10]]) == .leave(at: Timestamp(seconds: 1010)))
         #expect(decide([timed], since: 2000) == .leave(at: Timestamp(seconds: 2300)))
     }
 
@@ -102,7 +103,9 @@ import Testing
         let foreign: JSON = ["key": "dedicated", "value": "db", "effect": "NoSchedule"]
         var node: JSON = [
             "spec": ["taints": [foreign, ["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]]],
-            "status": ["conditions": [["type": "Ready", "status": "True"], ["type": "DiskPressure", "status": "True"]]],
+            "status": [
+                "conditions": [["type": "Ready", "status": "True"], ["type": "DiskPressure", "status": "True"]]
+            ],
         ]
         func keys(_ evicts: Bool?) -> [String] {
             NodeTaints.desired(node, evicts: evicts, now: .now).map { "\($0.key):\($0.effect.rawValue)" }

@@ -5,10 +5,14 @@ import Testing
 @testable import Controllers
 
 @Suite struct EndpointTests {
-    private func pod(_ name: String, ip: String?, ready: Bool = true, status: JSON = [:], metadata: JSON = [:]) -> PodView {
+    private func pod(_ name: String, ip: String?, ready: Bool = true, status: JSON = [:], metadata: JSON = [:])
+        -> PodView
+    {
         var tree: JSON = [
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": ["name": .string(name), "namespace": "ns", "uid": .string("uid-" + name), "labels": ["app": "a"]],
+            "metadata": [
+                "name": .string(name), "namespace": "ns", "uid": .string("uid-" + name), "labels": ["app": "a"],
+            ],
             "spec": [
                 "nodeName": "n1",
                 "containers": [["name": "c", "ports": [["name": "http", "containerPort": 8080, "protocol": "TCP"]]]],

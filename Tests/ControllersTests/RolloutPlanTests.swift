@@ -20,7 +20,9 @@ import Testing
     func bounds(replicas: Int, surge: JSON, unavailable: JSON, wantSurge: Int, wantUnavailable: Int) {
         let plan = RolloutPlan(spec: [
             "replicas": JSON(replicas),
-            "strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": surge, "maxUnavailable": unavailable]],
+            "strategy": [
+                "type": "RollingUpdate", "rollingUpdate": ["maxSurge": surge, "maxUnavailable": unavailable],
+            ],
         ])
         #expect(plan.maxSurge == wantSurge)
         #expect(plan.maxUnavailable == wantUnavailable)
@@ -57,7 +59,8 @@ import Testing
         #expect(plan.oldSetSizes(new: nil, old: old) == ["a": 3])
         let stuck = RolloutPlan(replicas: 5, maxSurge: 1, maxUnavailable: 0)
         #expect(
-            stuck.oldSetSizes(new: set("c", 1, available: 0), old: [set("bad", 1, available: 0, at: 2), set("good", 5)])
+            stuck.oldSetSizes(
+                new: set("c", 1, available: 0), old: [set("bad", 1, available: 0, at: 2), set("good", 5)])
                 == ["bad": 0])
     }
 
@@ -83,7 +86,8 @@ import Testing
         let plan = RolloutPlan(replicas: 2, maxSurge: 1, maxUnavailable: 0)
         let start = Timestamp(seconds: 1000)
         var conditions = Conditions(.null)
-        conditions.set("Progressing", "True", reason: "NewReplicaSetCreated", message: "", now: start, tracksUpdates: true)
+        conditions.set(
+            "Progressing", "True", reason: "NewReplicaSetCreated", message: "", now: start, tracksUpdates: true)
         var counts = DeploymentCounts()
         counts.replicas = 3
         counts.updated = 1
@@ -114,7 +118,9 @@ import Testing
     @Test("The template hash ignores member order and the hash label, and nothing else")
     func hash() {
         let template: JSON = ["metadata": ["labels": ["a": "b"]], "spec": ["x": 1, "y": [1, 2]]]
-        let same: JSON = ["spec": ["y": [1, 2], "x": 1], "metadata": ["labels": ["pod-template-hash": "q", "a": "b"]]]
+        let same: JSON = [
+            "spec": ["y": [1, 2], "x": 1], "metadata": ["labels": ["pod-template-hash": "q", "a": "b"]],
+        ]
         let other: JSON = ["metadata": ["labels": ["a": "b"]], "spec": ["x": 1, "y": [12]]]
         #expect(TemplateHash.fingerprint(template) == TemplateHash.fingerprint(same))
         #expect(TemplateHash.fingerprint(template) != TemplateHash.fingerprint(other))

@@ -7,8 +7,8 @@ import ObjectModel
 import Store
 import Testing
 
-/// The real API over a memory store, the real controllers, and a stand-in for scheduler and node agent: pods are put on node
-/// `n1` and run at once, unless their image says otherwise (`broken`), and end at once when deleted.
+/// The real API over a memory store, the real controllers, and a stand-in for scheduler and node agent: pods are put
+/// on node `n1` and run at once, unless their image says otherwise (`broken`), and end at once when deleted.
 struct TestCluster: Sendable {
     let client: ClusterClient
 
@@ -31,9 +31,12 @@ struct TestCluster: Sendable {
             if nodes { group.addTask { await cluster.actAsNode(logger) } }
             group.addTask {
                 let account = ObjectKey(namespace: "default", name: "default")
-                try await cluster.eventually("the default account", {
-                    try await cluster.client.find(.serviceAccounts, account) != nil
-                }) { $0 }
+                try await cluster.eventually(
+                    "the default account",
+                    {
+                        try await cluster.client.find(.serviceAccounts, account) != nil
+                    }
+                ) { $0 }
                 try await body(cluster)
             }
             // The body ends first; the others run until they are cancelled.

@@ -41,7 +41,8 @@ struct DaemonSetController: Controller {
         }
         informers.nodes.subscribe { event in
             let (old, new) = event.versions
-            let isSame = old?.metadata.labels == new?.metadata.labels
+            let isSame =
+                old?.metadata.labels == new?.metadata.labels
                 && old?.tree["spec"]["taints"] == new?.tree["spec"]["taints"]
             if old == nil || new == nil || !isSame { for key in informers.daemonSets.keys { loop.queue.add(key) } }
         }
@@ -141,7 +142,8 @@ struct DaemonSetController: Controller {
         return owned
     }
 
-    private func write(_ set: Object, _ template: JSON, hash: String, create: [String], delete: [PodView]) async throws {
+    private func write(_ set: Object, _ template: JSON, hash: String, create: [String], delete: [PodView]) async throws
+    {
         let key = set.key
         let nodes = Array(create.prefix(Self.burst))
         let (_, failure) = await slowStart(nodes.count) { [control, writes] index in

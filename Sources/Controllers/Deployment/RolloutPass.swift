@@ -2,7 +2,8 @@ import ClusterClient
 import JSON
 import ObjectModel
 
-/// One pass over one deployment: decides by `RolloutPlan`, writes the difference, ends with the status. Used by one task.
+/// One pass over one deployment: decides by `RolloutPlan`, writes the difference, ends with the status. Used by one
+/// task.
 final class RolloutPass {
     let view: DeploymentView
     let context: ControllerContext

@@ -91,8 +91,8 @@ struct RolloutPlan: Sendable, Hashable {
         return changes
     }
 
-    /// The next sizes of all active replica sets when the deployment is scaled in the middle of a rollout: each gets its
-    /// share of the change, the biggest one what rounding leaves.
+    /// The next sizes of all active replica sets when the deployment is scaled in the middle of a rollout: each gets
+    /// its share of the change, the biggest one what rounding leaves.
     /// - Parameter statusReplicas: what stands for `maxReplicas` of a set that was never annotated.
     func proportionalSizes(of sets: [Set], statusReplicas: Int) -> [String: Int] {
         let target = replicas > 0 ? ceiling : 0

@@ -16,8 +16,8 @@ enum SlicePlan {
 
     /// What to write, creations and updates before deletions, so that no endpoint is missing in between.
     ///
-    /// Endpoints stay in the slice they are in; new ones go first to slices that change anyway, then to the fullest that
-    /// has room, then to new slices.
+    /// Endpoints stay in the slice they are in; new ones go first to slices that change anyway, then to the fullest
+    /// that has room, then to new slices.
     /// - Parameters:
     ///   - desired: endpoints by group. A group with none wants one empty slice.
     ///   - existing: the slices there are, of any group.

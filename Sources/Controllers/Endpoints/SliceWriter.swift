@@ -21,7 +21,9 @@ struct SliceWriter: Sendable {
         var labels = labels
         labels[EndpointLabels.serviceName] = key.name
         labels[EndpointLabels.managedBy] = manager
-        let mine = slices.filter { $0.metadata.labels[EndpointLabels.managedBy] == manager && !$0.metadata.isTerminating }
+        let mine = slices.filter {
+            $0.metadata.labels[EndpointLabels.managedBy] == manager && !$0.metadata.isTerminating
+        }
         let byName = Dictionary(mine.map { ($0.name, $0) }) { first, _ in first }
         let existing = mine.map { slice in
             let tree = slice.tree

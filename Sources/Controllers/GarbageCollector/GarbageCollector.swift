@@ -4,11 +4,11 @@ import Logging
 import ObjectModel
 import Synchronization
 
-/// Deletes what lost its owners, and carries out foreground and orphaning deletion, for every resource that can be listed,
-/// watched and deleted, those that appear later included.
+/// Deletes what lost its owners, and carries out foreground and orphaning deletion, for every resource that can be
+/// listed, watched and deleted, those that appear later included.
 ///
-/// The graph is fed by informers; it only says where to look. Before anything is deleted the object is read live, and an
-/// owner counts as absent only when a live read says so (or finds another uid).
+/// The graph is fed by informers; it only says where to look. Before anything is deleted the object is read live, and
+/// an owner counts as absent only when a live read says so (or finds another uid).
 final class GarbageCollector: Controller {
     /// Not collected: too many, and they expire by themselves.
     private static let ignored: Set<GroupResource> = [
@@ -68,8 +68,8 @@ final class GarbageCollector: Controller {
         for monitor in state.withLock({ Array($0.monitors.values) }) { monitor.task?.cancel() }
     }
 
-    /// Waits until the graph is as complete as it gets (a resource whose list fails must not stop the others), then looks
-    /// at everything whose owner the caches do not show.
+    /// Waits until the graph is as complete as it gets (a resource whose list fails must not stop the others), then
+    /// looks at everything whose owner the caches do not show.
     private func start() async {
         let patience = ContinuousClock.now + .seconds(30)
         while !Task.isCancelled {
@@ -148,7 +148,8 @@ final class GarbageCollector: Controller {
         let identity = ObjectIdentity(resource: resource, key: object.key)
         let before = old?.metadata.ownerReferences ?? []
         let after = new?.metadata.ownerReferences ?? []
-        let (dependents, owners, isReady): (Set<OwnerGraph.Dependent>, [ObjectIdentity], Bool) = state.withLock { state in
+        let (dependents, owners, isReady): (Set<OwnerGraph.Dependent>, [ObjectIdentity], Bool) = state.withLock {
+            state in
             state.graph.change(identity, old: before, new: after)
             // A dependent that left or no longer blocks may be what an owner waits for.
             let waited = before == after ? [] : before

@@ -4,8 +4,8 @@ import ObjectModel
 
 /// Runs jobs to completion, and removes finished ones when their time to live is over.
 ///
-/// A finished pod is counted exactly once: its uid goes to `status.uncountedTerminatedPods`, then its finalizer is removed,
-/// then the uid moves into the counts. Every step can be repeated after a crash.
+/// A finished pod is counted exactly once: its uid goes to `status.uncountedTerminatedPods`, then its finalizer is
+/// removed, then the uid moves into the counts. Every step can be repeated after a crash.
 struct JobController: Controller {
     static let component = "job-controller"
     static let finalizer = "batch.kubernetes.io/job-tracking"

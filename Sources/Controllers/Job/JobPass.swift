@@ -13,9 +13,20 @@ struct JobPass {
 
     private var key: ObjectKey { job.object.key }
 
-    /// A pod that ended without success, or is being deleted before it ended.
+    /// A pod that ended without success, or is being deleted before it ended. What a suspended job deletes is no
+    /// failure.
     private func isFailed(_ pod: PodView) -> Bool {
-        pod.phase == .failed || (!job.replacesOnlyFailed && pod.isTerminating && pod.phase != .succeeded)
+        if pod.phase == .failed { return true }
+        guard pod.isTerminating, pod.phase != .succeeded, !job.isSuspended else { return false }
+        // Never bound: no node agent will ever say that it ended.
+        return !job.replacesOnlyFailed || pod.nodeName.isEmpty
+    }
+
+    /// Held by our finalizer, and its end is not going to be counted.
+    private func isUncounted(_ pod: PodView) -> Bool {
+        guard pod.object.metadata.finalizers.contains(JobController.finalizer) else { return false }
+        if job.isSuspended && pod.isTerminating && !pod.isFinished { return true }
+        return isFailed(pod) && JobPlan.policy(job.failureRules, pod: pod.object.tree) == .ignore
     }
 
     private func index(of pod: PodView) -> Int? {
@@ -23,7 +34,9 @@ struct JobPass {
     }
 
     func run() async throws {
-        let pods = context.informers.podsByController[job.object.uid].sorted { ($0.created, $0.uid) < ($1.created, $1.uid) }
+        let pods = context.informers.podsByController[job.object.uid].sorted {
+            ($0.created, $0.uid) < ($1.created, $1.uid)
+        }
         let held = pods.filter { $0.object.metadata.finalizers.contains(JobController.finalizer) }
         var status = job.object.tree["status"]
         let failure = count(&status, pods: pods, held: held)
@@ -94,11 +107,9 @@ struct JobPass {
     private func act(
         _ outcome: JobPlan.Outcome, active: [PodView], completed: Set<Int>, succeeded: Int, pods: [PodView]
     ) async throws -> Int {
-        // Ignored failures are not counted, so nothing else lets their pods go.
-        for pod in pods where isFailed(pod) && pod.object.metadata.finalizers.contains(JobController.finalizer) {
-            if JobPlan.policy(job.failureRules, pod: pod.object.tree) == .ignore {
-                try await context.client.removeFinalizer(JobController.finalizer, .pods, pod.key, uid: pod.uid)
-            }
+        // Nothing else lets these pods go.
+        for pod in pods where isUncounted(pod) {
+            try await context.client.removeFinalizer(JobController.finalizer, .pods, pod.key, uid: pod.uid)
         }
         guard case .running = outcome else {
             try await remove(active)
@@ -112,7 +123,8 @@ struct JobPass {
         var missing = wanted - active.count
         if job.replacesOnlyFailed { missing -= pods.count { $0.isTerminating && !$0.isFinished } }
         guard missing > 0, !waitsAfterFailure(pods) else { return active.count }
-        let indexes = freeIndexes(missing, active: pods.filter { !$0.isFinished && !isFailed($0) }, completed: completed)
+        let indexes = freeIndexes(
+            missing, active: pods.filter { !$0.isFinished && !isFailed($0) }, completed: completed)
         let count = job.isIndexed ? indexes.count : missing
         let (made, error) = await slowStart(min(count, 500)) { [control, writes, job] position in
             let pod = Self.pod(of: job, index: job.isIndexed ? indexes[position] : nil)
@@ -169,7 +181,9 @@ struct JobPass {
             pod["spec"][list] = .array(
                 containers.map { container in
                     var container = container
-                    if container["env"].elements.contains(where: { $0["name"] == variable["name"] }) { return container }
+                    if container["env"].elements.contains(where: { $0["name"] == variable["name"] }) {
+                        return container
+                    }
                     container["env"] = .array(container["env"].elements + [variable])
                     return container
                 })

@@ -142,7 +142,9 @@ enum JobPlan {
         var found: Set<Int> = []
         for part in text.split(separator: ",") {
             let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, first <= last, last - first < 1_000_000 else { continue }
+            guard let first = ends.first, let last = ends.last, first <= last, last - first < 1_000_000 else {
+                continue
+            }
             found.formUnion(first...last)
         }
         return found
@@ -155,8 +157,10 @@ enum JobPlan {
         func close() {
             guard let run else { return }
             parts.append(
-                run.count == 1 ? "\(run.lowerBound)" : run.count == 2
-                    ? "\(run.lowerBound),\(run.upperBound)" : "\(run.lowerBound)-\(run.upperBound)")
+                run.count == 1
+                    ? "\(run.lowerBound)"
+                    : run.count == 2
+                        ? "\(run.lowerBound),\(run.upperBound)" : "\(run.lowerBound)-\(run.upperBound)")
         }
         for index in indexes.sorted() {
             if let current = run, current.upperBound + 1 == index {

@@ -143,8 +143,11 @@ struct NamespaceReport: Sendable {
         set(
             "NamespaceDeletionGroupVersionParsingFailure", nil, "GroupVersionParsingFailed", "ParsedGroupVersions",
             "All legacy kube types successfully parsed")
-        let failure = failures.isEmpty ? nil : "Failed to delete all resource types, \(failures.count) remaining: "
-            + failures.sorted().joined(separator: ", ")
+        let failure =
+            failures.isEmpty
+            ? nil
+            : "Failed to delete all resource types, \(failures.count) remaining: "
+                + failures.sorted().joined(separator: ", ")
         set(
             "NamespaceDeletionContentFailure", failure, "ContentDeletionFailed", "ContentDeleted",
             "All content successfully deleted, may be waiting on finalization")

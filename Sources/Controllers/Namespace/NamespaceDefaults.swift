@@ -2,8 +2,8 @@ import ClusterClient
 import JSON
 import ObjectModel
 
-/// Keeps the objects that every living namespace has: service account `default`, and config map `kube-root-ca.crt` with the
-/// certificate that pods verify the API server by.
+/// Keeps the objects that every living namespace has: service account `default`, and config map `kube-root-ca.crt`
+/// with the certificate that pods verify the API server by.
 struct NamespaceDefaultsController: Controller {
     static let accountName = "default"
     static let configMapName = "kube-root-ca.crt"

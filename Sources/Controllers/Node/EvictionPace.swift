@@ -1,5 +1,5 @@
-/// How fast nodes that stopped answering get their eviction taint, by zone: when most of a zone seems down, the fault is more
-/// likely ours (the network, the API server) than theirs, and evicting everything would make it worse. Pure.
+/// How fast nodes that stopped answering get their eviction taint, by zone: when most of a zone seems down, the fault
+/// is more likely ours (the network, the API server) than theirs, and evicting everything would make it worse. Pure.
 struct EvictionPace: Sendable {
     /// Nodes per second.
     static let normal = 0.1

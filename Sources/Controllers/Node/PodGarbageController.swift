@@ -4,8 +4,8 @@ import Logging
 import ObjectModel
 import Synchronization
 
-/// Removes pods that no node agent will remove: of nodes that are gone, terminating ones that never got a node, on nodes
-/// marked out of service, and finished ones when there are too many.
+/// Removes pods that no node agent will remove: of nodes that are gone, terminating ones that never got a node, on
+/// nodes marked out of service, and finished ones when there are too many.
 struct PodGarbageController: Controller {
     private static let period: Duration = .seconds(20)
     /// How long a node must be missing before its pods are removed.
@@ -83,7 +83,8 @@ struct PodGarbageController: Controller {
             tree["status"]["phase"] = "Failed"
             var conditions = Conditions(tree["status"]["conditions"])
             conditions.set(
-                "DisruptionTarget", "True", reason: "DeletionByPodGC", message: "PodGC: node no longer exists", now: .now)
+                "DisruptionTarget", "True", reason: "DeletionByPodGC", message: "PodGC: node no longer exists",
+                now: .now)
             tree["status"].setMember("conditions", conditions.json)
             return true
         }

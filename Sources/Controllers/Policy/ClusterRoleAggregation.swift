@@ -42,7 +42,9 @@ struct ClusterRoleAggregation: Controller {
 
     /// The rules of the selected roles in the order of their names, each once.
     static func rules(of aggregation: JSON, name: String, among roles: [Object]) throws -> [JSON] {
-        let selectors = try aggregation["clusterRoleSelectors"].elements.compactMap { try LabelSelector(labelSelector: $0) }
+        let selectors = try aggregation["clusterRoleSelectors"].elements.compactMap {
+            try LabelSelector(labelSelector: $0)
+        }
         var rules: [JSON] = []
         for role in roles where role.name != name && selectors.contains(where: { $0.matches(role.metadata.labels) }) {
             for rule in role.tree["rules"].elements where !rules.contains(rule) { rules.append(rule) }

@@ -144,7 +144,8 @@ struct DisruptionController: Controller {
                 if let set = informers.statefulSets[key] { scales[owner.uid] = set.tree["spec"]["replicas"].int ?? 1 }
             default:
                 throw UnknownScale(
-                    description: "\(owner.apiVersion) \(owner.kind) \"\(owner.name)\" does not implement the scale subresource")
+                    description:
+                        "\(owner.apiVersion) \(owner.kind) \"\(owner.name)\" does not implement the scale subresource")
             }
         }
         return scales.values.reduce(0, +)

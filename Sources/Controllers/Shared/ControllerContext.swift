@@ -43,7 +43,9 @@ struct ReconcileLoop: Sendable {
         self.resync = resync
     }
 
-    func run(resyncEvery period: Duration = .seconds(600), _ handle: @escaping @Sendable (ObjectKey) async throws -> Void)
+    func run(
+        resyncEvery period: Duration = .seconds(600), _ handle: @escaping @Sendable (ObjectKey) async throws -> Void
+    )
         async
     {
         await prepare()

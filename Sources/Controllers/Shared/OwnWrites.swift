@@ -3,8 +3,8 @@ import ObjectModel
 import Synchronization
 
 /// Remembers what a controller wrote for each of its objects until its cache shows it, so that it never acts twice on
-/// an old picture (two pods for one missing replica). What client-go calls expectations, but by revision: an informer that
-/// is at revision N shows every write up to N.
+/// an old picture (two pods for one missing replica). What client-go calls expectations, but by revision: an informer
+/// that is at revision N shows every write up to N.
 final class OwnWrites: Sendable {
     private struct Entry {
         var revision: Revision = 0
