@@ -162,7 +162,10 @@ struct NodeLifecycleController: Controller {
             let isTainted = tree["spec"]["taints"].elements.compactMap(Taint.init).contains { taint in
                 taint.effect == .noExecute && (taint.key == NodeTaints.notReady || taint.key == NodeTaints.unreachable)
             }
-            let isReady = Conditions(tree["status"]["conditions"]).isTrue("Ready")
+            let conditions = Conditions(tree["status"]["conditions"])
+            // A node that has just come and not reported yet has no pods to evict; it must not use up the pace either.
+            guard conditions["Ready"] != nil else { continue }
+            let isReady = conditions.isTrue("Ready")
             let labels = node.metadata.labels
             let zone =
                 (labels["topology.kubernetes.io/region"] ?? "") + ":" + (labels["topology.kubernetes.io/zone"] ?? "")
