@@ -34,7 +34,6 @@ let x509: Target.Dependency = .product(name: "X509", package: "swift-certificate
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "_CryptoExtras", package: "swift-crypto")
-let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
@@ -71,7 +70,6 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
-        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         .executableTarget(
@@ -110,7 +108,7 @@ let package = Package(
         // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
         room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
         room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
-        room("Security", ["ObjectModel", "JSON", crypto, cryptoExtras, x509, asn1, jwt]),
+        room("Security", ["ObjectModel", "JSON", crypto, cryptoExtras, x509, asn1]),
         room("Store", ["CSQLite", deque, collections, log]),
         room("Schema", ["ObjectModel", "JSON", collections]),
         room("ObjectModel", ["JSON", collections]),

@@ -60,6 +60,8 @@ public enum HostNetwork {
             let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0) }
             let current = String(decoding: buffer[..<count], as: UTF8.self)
             if current.trimmingPrefix(while: \.isWhitespace).prefix(while: { !$0.isWhitespace }) == value { return }
+            // From the start: the kernel ignores what is written elsewhere.
+            try file.seek(offset: 0, from: .start)
             _ = try file.writeAll(value.utf8)
         } catch let error as Errno {
             throw HostCommand.Failure(

@@ -4,7 +4,6 @@ import ClusterClient
 import ClusterDNS
 import ContainerRuntime
 import Controllers
-import JSON
 import Logging
 import NodeAgent
 import ObjectModel
@@ -43,6 +42,7 @@ struct ClusterProcess: Sendable {
         configuration.dnsEndpoint = .init(address: identity.gatewayAddress, port: identity.dnsPort)
         configuration.clientCA = pki.authority.certificatePEM
         configuration.tokenIssuer = ClusterTokenIssuer(issuer: issuer)
+        configuration.secrets = pki.secretBox
         configuration.bootstrapRBAC = DefaultRoles.all
         let machinery = try Machinery(store: store, configuration: configuration, logger: logger)
         try await machinery.start()
@@ -116,14 +116,12 @@ struct ClusterProcess: Sendable {
         configuration.advertiseAddress = "\(identity.nodeIP):\(identity.port)"
         configuration.gitVersion = ApusVersion.kubernetes
         configuration.healthChecks = readiness.checks
-        let keySet = pki.tokenKey.publicKey.jwk
-        configuration.keySet = { JSON.object(["keys": .array([keySet])]).encoded() }
-        let discovery: JSON = [
-            "issuer": .string(issuerURL), "jwks_uri": .string("https://\(configuration.advertiseAddress)/openid/v1/jwks"),
-            "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-        ]
-        configuration.openIDConfiguration = { discovery.encoded() }
+        let keySet = TokenDiscovery.keySet([pki.tokenKey.publicKey]).encoded()
+        let discovery = TokenDiscovery.configuration(
+            issuer: issuerURL, keysURL: "https://\(configuration.advertiseAddress)/openid/v1/jwks"
+        ).encoded()
+        configuration.keySet = { keySet }
+        configuration.openIDConfiguration = { discovery }
         return configuration
     }
 }
