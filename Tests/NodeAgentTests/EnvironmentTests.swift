@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct EnvironmentTests {
     @Test(arguments: [
-        ("$(A)", "1"), ("$$(A)", "$(A)"), ("$(NONE)", "$(NONE)"), ("a$b", "a$b"), ("$$$$", "$$"), ("x$(A)y$(A)", "x1y1"),
+        ("$(A)", "1"), ("$$(A)", "$(A)"), ("$(NONE)", "$(NONE)"), ("a$b", "a$b"), ("$$$$", "$$"),
+        ("x$(A)y$(A)", "x1y1"),
         ("$(A", "$(A"), ("cost $", "cost $"), ("$$$(A)", "$1"),
     ])
     func expansion(text: String, result: String) {
@@ -21,7 +22,9 @@ import Testing
                 "spec": ["clusterIP": .string(ip), "ports": ports],
             ]))
     }
-    private func builder(_ pod: Pod, services: [ServiceView] = [], configMaps: [String: JSON] = [:], secrets: [String: JSON] = [:])
+    private func builder(
+        _ pod: Pod, services: [ServiceView] = [], configMaps: [String: JSON] = [:], secrets: [String: JSON] = [:]
+    )
         -> EnvironmentBuilder
     {
         EnvironmentBuilder(

@@ -6,7 +6,8 @@ import Testing
 @testable import NodeAgent
 
 @Suite struct PodStatusTests {
-    private func build(_ pod: Pod, _ runtime: PodRuntime, _ change: (inout PodStatusBuilder) -> Void = { _ in }) -> JSON {
+    private func build(_ pod: Pod, _ runtime: PodRuntime, _ change: (inout PodStatusBuilder) -> Void = { _ in }) -> JSON
+    {
         let running = Set(runtime.containers.filter(\.isRunning).map(\.id))
         var builder = PodStatusBuilder(
             pod: pod, runtime: runtime,

@@ -53,7 +53,8 @@ import Testing
                 ["name": "i", "image": "i", "resources": ["requests": ["cpu": "2"]]],
             ]
         ]
-        let pod = makePod(spec: spec, containers: [["name": "c", "image": "i", "resources": ["requests": ["cpu": "1"]]]])
+        let pod = makePod(
+            spec: spec, containers: [["name": "c", "image": "i", "resources": ["requests": ["cpu": "1"]]]])
         #expect(PodResources(pod.spec).requestMilliCPU == 2100)
         #expect(PodResources(pod.spec).limitMilliCPU == nil)
     }

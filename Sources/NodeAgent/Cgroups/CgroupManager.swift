@@ -60,7 +60,8 @@ final class CgroupManager: Sendable {
     /// - Parameter allocatableMemory: limit of all pods together, in bytes.
     func prepare(allocatableMilliCPU: Int, allocatableMemory: Int) async {
         let shares = CgroupMath.shares(milliCPU: allocatableMilliCPU)
-        await attempt("the pods' cgroup cannot be made; pods get no limits of their own, containers still do") { [self] in
+        await attempt("the pods' cgroup cannot be made; pods get no limits of their own, containers still do") {
+            [self] in
             try make(prefix, shares: shares, quota: nil, memory: Int64(allocatableMemory))
             try make("\(prefix)/burstable", shares: nil, quota: nil, memory: nil)
             try make("\(prefix)/besteffort", shares: 2, quota: nil, memory: nil)
@@ -145,7 +146,8 @@ final class CgroupManager: Sendable {
     }
     private func passOn(_ directory: String) {
         let available = (Files.text(directory + "/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace)
-        let enabled = Set((Files.text(directory + "/cgroup.subtree_control") ?? "").split(whereSeparator: \.isWhitespace))
+        let enabled = Set(
+            (Files.text(directory + "/cgroup.subtree_control") ?? "").split(whereSeparator: \.isWhitespace))
         for controller in available where !enabled.contains(controller) {
             try? Files.put(directory + "/cgroup.subtree_control", "+\(controller)")
         }

@@ -93,7 +93,8 @@ struct PodResources: Sendable, Equatable {
         return total(spec, name) { $0.limits[name] ?? Quantity(0) }
     }
 
-    private static func total(_ spec: PodSpec, _ name: String, _ value: (ResourceRequirements) -> Quantity) -> Quantity {
+    private static func total(_ spec: PodSpec, _ name: String, _ value: (ResourceRequirements) -> Quantity) -> Quantity
+    {
         var sidecars = Quantity(0)
         var peak = Quantity(0)
         for container in spec.initContainers {

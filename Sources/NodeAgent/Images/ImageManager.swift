@@ -35,7 +35,8 @@ actor ImageManager {
     func ensure(_ container: ContainerSpec, secrets: RegistrySecrets, reporter: Reporter) async throws -> ImageStatus {
         let image = container.image
         guard let name = ImageName(image) else {
-            let message = "Failed to apply default image tag \"\(image)\": couldn't parse image name \"\(image)\": "
+            let message =
+                "Failed to apply default image tag \"\(image)\": couldn't parse image name \"\(image)\": "
                 + "invalid reference format"
             reporter.warning("InspectFailed", message)
             reporter.warning("Failed", "Error: InvalidImageName")

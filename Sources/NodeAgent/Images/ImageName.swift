@@ -62,7 +62,8 @@ struct ImageName: Sendable, Hashable {
 
     private static func isTag(_ text: Substring) -> Bool {
         guard let first = text.utf8.first, text.utf8.count <= 128 else { return false }
-        return isWord(first) && text.utf8.allSatisfy { isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
+        return isWord(first)
+            && text.utf8.allSatisfy { isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
     }
     private static func isDigest(_ text: Substring) -> Bool {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)

@@ -89,9 +89,11 @@ extension PodWorker {
         // Not begun yet: what counts is the one before.
         if let latest = record, latest.state == .created { record = runtimeState.previous(latest) ?? nil }
         if previous {
-            guard let latest = record, let before = runtimeState.previous(latest) ?? (latest.isExited && waiting[name] != nil ? latest : nil)
+            guard let latest = record,
+                let before = runtimeState.previous(latest) ?? (latest.isExited && waiting[name] != nil ? latest : nil)
             else {
-                throw StatusError.badRequest("previous terminated container \"\(name)\" in pod \"\(pod.name)\" not found")
+                throw StatusError.badRequest(
+                    "previous terminated container \"\(name)\" in pod \"\(pod.name)\" not found")
             }
             record = before
         }

@@ -80,7 +80,9 @@ public final class NodeAgent: Service {
             logs: LogFiles(root: configuration.dataDirectory + "/logs"), facts: facts,
             resolver: ResolverConfiguration(Files.text("/etc/resolv.conf") ?? ""), logger: logger)
         var options = ListOptions()
-        options.fieldSelector = FieldSelector([.init(field: "spec.nodeName", value: configuration.nodeName, isEqual: true)])
+        options.fieldSelector = FieldSelector([
+            .init(field: "spec.nodeName", value: configuration.nodeName, isEqual: true)
+        ])
         pods = Informer(.pods, client: client, options: options, logger: logger) { Pod($0) }
         let dirty = DirtyKeys()
         self.dirty = dirty

@@ -165,7 +165,9 @@ actor NodeStatus {
                 "swap": ["capacity": JSON(facts.swapBytes)],
             ],
             "images": .array(images),
-            "runtimeHandlers": [["name": "", "features": ["recursiveReadOnlyMounts": false, "userNamespaces": false]]],
+            "runtimeHandlers": [
+                ["name": "", "features": ["recursiveReadOnlyMounts": false, "userNamespaces": false]]
+            ],
             "features": ["supplementalGroupsPolicy": false],
         ]
         return status

@@ -85,7 +85,8 @@ actor UsageSampler {
             let usage = Self.usage(nanocores: Double(used) / elapsed, memory: Int(stats.workingSetBytes))
             pods[key, default: []].append((container, usage))
         }
-        return pods.sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map { key, containers in
+        return pods.sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map {
+            key, containers in
             [
                 "metadata": ["name": .string(key.name), "namespace": .string(key.namespace)],
                 "timestamp": .string(latest.at.rfc3339), "window": .string(window.goTextMilliseconds),

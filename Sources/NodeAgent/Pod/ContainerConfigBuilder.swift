@@ -36,7 +36,8 @@ struct ContainerConfigBuilder: Sendable {
         config.hostname = pod.spec.hostNetwork ? "" : try files.kernelHostname()
         config.logDirectory = logDirectory
         config.dns = files.dns(node: resolver)
-        config.portMappings = pod.spec.hostNetwork
+        config.portMappings =
+            pod.spec.hostNetwork
             ? []
             : (pod.spec.containers + pod.spec.initContainers).flatMap(\.ports).filter { $0.hostPort > 0 }.map {
                 PortMapping(
@@ -128,7 +129,9 @@ struct ContainerConfigBuilder: Sendable {
         let isNodeCritical = pod.spec.priority >= 2_000_001_000
         func score(_ container: ContainerSpec) -> Int64 {
             CgroupMath.oomScoreAdjustment(
-                quality, memoryRequest: (container.resources.requests["memory"] ?? container.resources.limits["memory"])?.value ?? 0,
+                quality,
+                memoryRequest: (container.resources.requests["memory"] ?? container.resources.limits["memory"])?.value
+                    ?? 0,
                 nodeMemory: nodeMemory, isNodeCritical: isNodeCritical)
         }
         guard container.kind == .sidecar else { return score(container) }
@@ -163,7 +166,8 @@ struct ContainerConfigBuilder: Sendable {
         result.network = pod.spec.hostNetwork ? .node : .pod
         result.pid = pidMode(target: target)
         result.ipc = pod.spec.hostIPC ? .node : .pod
-        result.seccomp = Self.profile(own["seccompProfile"].isNull ? shared.seccomp : own["seccompProfile"]) ?? .unconfined
+        result.seccomp =
+            Self.profile(own["seccompProfile"].isNull ? shared.seccomp : own["seccompProfile"]) ?? .unconfined
         result.apparmor =
             Self.profile(own["appArmorProfile"].isNull ? shared.apparmor : own["appArmorProfile"])
             ?? (container.isPrivileged ? .unconfined : .runtimeDefault)

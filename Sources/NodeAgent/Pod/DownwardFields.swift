@@ -42,7 +42,8 @@ struct DownwardFields: Sendable {
             throw ConfigurationError("unsupported container resource : \(name)")
         }
         let resource = parts[1]
-        var quantity = parts[0] == "limits" ? container.resources.limits[resource] : container.resources.requests[resource]
+        var quantity =
+            parts[0] == "limits" ? container.resources.limits[resource] : container.resources.requests[resource]
         if quantity == nil, parts[0] == "requests" { quantity = container.resources.limits[resource] }
         if resource == "cpu" {
             let milli = quantity?.milliValue ?? (parts[0] == "limits" ? nodeMilliCPU : 0)

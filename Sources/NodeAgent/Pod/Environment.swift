@@ -58,7 +58,9 @@ struct EnvironmentBuilder {
         return result
     }
 
-    private func include(_ source: JSON, into result: inout OrderedDictionary<String, String>) throws(ConfigurationError) {
+    private func include(_ source: JSON, into result: inout OrderedDictionary<String, String>)
+        throws(ConfigurationError)
+    {
         let prefix = source["prefix"].string ?? ""
         let isSecret = !source["secretRef"].isNull
         let reference = isSecret ? source["secretRef"] : source["configMapRef"]

@@ -15,7 +15,9 @@ enum PodAdmission {
         if !matchesAffinity(pod, node) {
             return WaitingReason(
                 reason: "NodeAffinity",
-                message: "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")
+                message:
+                    "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+            )
         }
         let taken = others.flatMap(hostPorts)
         if hostPorts(pod).contains(where: { port in taken.contains { $0.conflicts(with: port) } }) {
@@ -90,7 +92,9 @@ enum PodAdmission {
         case "Exists": return value != nil
         case "DoesNotExist": return value == nil
         case "Gt", "Lt":
-            guard let left = value.flatMap({ Int($0) }), let right = values.first.flatMap({ Int($0) }) else { return false }
+            guard let left = value.flatMap({ Int($0) }), let right = values.first.flatMap({ Int($0) }) else {
+                return false
+            }
             return expression["operator"].string == "Gt" ? left > right : left < right
         default: return false
         }

@@ -89,8 +89,10 @@ struct PodRuntime: Sendable, Hashable {
     }
     /// The newest ended container before a given one.
     func previous(_ record: ContainerRecord) -> ContainerRecord? {
-        containers.filter { $0.name == record.name && $0.id != record.id && $0.isExited && $0.attempt <= record.attempt }
-            .max { ($0.attempt, $0.createdAt) < ($1.attempt, $1.createdAt) }
+        containers.filter {
+            $0.name == record.name && $0.id != record.id && $0.isExited && $0.attempt <= record.attempt
+        }
+        .max { ($0.attempt, $0.createdAt) < ($1.attempt, $1.createdAt) }
     }
     /// Containers that are neither the newest of their name nor the last ended one before it.
     var superfluous: [ContainerRecord] {

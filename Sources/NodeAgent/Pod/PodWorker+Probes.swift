@@ -60,9 +60,11 @@ extension PodWorker {
         switch outcome {
         case .success: break
         case .warning(let text):
-            context.event(pod, .warning, "ProbeWarning", "\(key.kind.rawValue) probe warning: \(text)", container: container)
+            context.event(
+                pod, .warning, "ProbeWarning", "\(key.kind.rawValue) probe warning: \(text)", container: container)
         case .failure(let text):
-            context.event(pod, .warning, "Unhealthy", "\(key.kind.rawValue) probe failed: \(text)", container: container)
+            context.event(
+                pod, .warning, "Unhealthy", "\(key.kind.rawValue) probe failed: \(text)", container: container)
         case .unknown(let text):
             context.event(
                 pod, .warning, "Unhealthy",

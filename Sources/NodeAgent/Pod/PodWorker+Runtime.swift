@@ -14,7 +14,7 @@ extension PodWorker {
                 return
             } catch {
                 needsRefresh = true
-                logger.warning("the runtime cannot be read", metadata: ["error": "\(error)"])
+                logger.debug("the runtime cannot be read", metadata: ["error": "\(error)"])
                 check(after: .seconds(1))
                 return
             }

@@ -117,7 +117,9 @@ extension PodWorker {
             config = try await self.config(container, attempt: attempt, image: image)
             sandboxConfig = try context.configBuilder(pod).sandbox(attempt: sandbox.attempt)
         } catch {
-            fail(container, "CreateContainerConfigError", "\((error as? StatusError)?.message ?? "\(error)")", retry: .seconds(10))
+            fail(
+                container, "CreateContainerConfigError", "\((error as? StatusError)?.message ?? "\(error)")",
+                retry: .seconds(10))
             return
         }
         var record = ContainerRecord(
@@ -217,7 +219,8 @@ extension PodWorker {
             warning: { context.event(pod, .warning, $0, $1, container: container) })
         let key = "image/\(container.image)"
         do {
-            let image = try await context.images.ensure(container, secrets: try await registrySecrets(), reporter: reporter)
+            let image = try await context.images.ensure(
+                container, secrets: try await registrySecrets(), reporter: reporter)
             imageBackoff.reset(key)
             return image
         } catch let failure as ImageFailure {
@@ -245,7 +248,8 @@ extension PodWorker {
             } else {
                 context.event(
                     pod, .warning, "FailedToRetrieveImagePullSecret",
-                    "Unable to retrieve some image pull secrets (\(name)); attempting to pull the image may not succeed.")
+                    "Unable to retrieve some image pull secrets (\(name)); attempting to pull the image may not succeed."
+                )
             }
         }
         return result
@@ -278,7 +282,9 @@ extension PodWorker {
         let volumes = self.volumes ?? [:]
         let builder = EnvironmentBuilder(
             pod: pod, services: context.services.all, fields: context.fields(pod, addresses),
-            configMap: { found[ObjectReference(resource: .configMaps, key: ObjectKey(namespace: namespace, name: $0))] },
+            configMap: {
+                found[ObjectReference(resource: .configMaps, key: ObjectKey(namespace: namespace, name: $0))]
+            },
             secret: { found[ObjectReference(resource: .secrets, key: ObjectKey(namespace: namespace, name: $0))] },
             file: { volume, path in
                 volumes[volume].flatMap { Files.text("\($0.hostPath)/\(path)", limit: 65_536) }

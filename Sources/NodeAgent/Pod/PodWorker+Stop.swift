@@ -42,7 +42,8 @@ extension PodWorker {
             let problem = await context.prober.hook(
                 hook, container: container, id: id, address: addresses.pod.first ?? "", timeout: grace)
             if let problem {
-                context.event(pod, .warning, "FailedPreStopHook", "PreStopHook failed: \(problem)", container: container)
+                context.event(
+                    pod, .warning, "FailedPreStopHook", "PreStopHook failed: \(problem)", container: container)
             }
             left = grace - (ContinuousClock.now - started)
         }
@@ -50,7 +51,8 @@ extension PodWorker {
             try await context.runtime.stopContainer(id, grace: max(left, Self.minimumGrace))
         } catch {
             if !Task.isCancelled, error.code != .notFound {
-                logger.warning("a container cannot be stopped", metadata: ["container": "\(name)", "error": "\(error)"])
+                logger.warning(
+                    "a container cannot be stopped", metadata: ["container": "\(name)", "error": "\(error)"])
                 try? await Task.sleep(for: .seconds(1))
             }
         }

@@ -27,6 +27,7 @@ actor PodWorker {
     var generation = 0
     var needsRefresh = true
     var isLoaded = false
+    private var lastRefresh = ContinuousClock.now
 
     // Starting.
     var starter: Task<Void, Never>?
@@ -157,7 +158,16 @@ actor PodWorker {
     /// One look at everything.
     /// - Returns: true when nothing is left to do for this pod, ever.
     private func pass() async -> Bool {
-        if needsRefresh { await refresh() }
+        if needsRefresh {
+            // While containers are being started most news are our own doing and known already.
+            let since = ContinuousClock.now - lastRefresh
+            if isLoaded, starter != nil, since < .milliseconds(300) {
+                check(after: .milliseconds(300) - since)
+            } else {
+                lastRefresh = .now
+                await refresh()
+            }
+        }
         guard isLoaded else {
             check(after: .seconds(1))
             return false
@@ -290,14 +300,17 @@ actor PodWorker {
             waiting[name] = WaitingReason(
                 reason: "ImagePullBackOff",
                 message: "Back-off pulling image \"\(container.image)\": ErrImagePull: \(reason.message)")
-            context.event(pod, .normal, "BackOff", "Back-off pulling image \"\(container.image)\"", container: container)
+            context.event(
+                pod, .normal, "BackOff", "Back-off pulling image \"\(container.image)\"", container: container)
             context.event(pod, .warning, "Failed", "Error: ImagePullBackOff", container: container)
         }
     }
     var imageFailedAt: [String: Timestamp] = [:]
 
     func refreshVolumes() {
-        guard volumeTask == nil, ending == nil, volumes != nil || isLoaded && !runtimeState.containers.isEmpty else { return }
+        guard volumeTask == nil, ending == nil, volumes != nil || isLoaded && !runtimeState.containers.isEmpty else {
+            return
+        }
         volumeTask = Task {
             do {
                 try await context.volumes.refresh(pod, fields: context.fields(pod, addresses))

@@ -27,7 +27,8 @@ struct Prober: Sendable {
         configuration.connectionPool.idleTimeout = .milliseconds(1)
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.maximumUsesPerConnection = 1
-        http = HTTPClient(eventLoopGroupProvider: .shared(.singletonMultiThreadedEventLoopGroup), configuration: configuration)
+        http = HTTPClient(
+            eventLoopGroupProvider: .shared(.singletonMultiThreadedEventLoopGroup), configuration: configuration)
         let parts = version.drop { !$0.isNumber }.split(separator: ".")
         userAgent = "kube-probe/\(parts.prefix(2).joined(separator: "."))"
     }
@@ -49,7 +50,9 @@ struct Prober: Sendable {
             let url = Self.url(action, host: action.host.isEmpty ? address : action.host, port: port)
             return await get(url, action.headers, timeout: timeout)
         case .tcp(let host, let port):
-            guard let number = Handler.port(port, of: container) else { return .unknown("couldn't resolve port \(port)") }
+            guard let number = Handler.port(port, of: container) else {
+                return .unknown("couldn't resolve port \(port)")
+            }
             return await connect(host.isEmpty ? address : host, number, timeout: timeout)
         case .grpc(let port, let service):
             return await health(address, port, service: service, timeout: timeout)
@@ -72,7 +75,8 @@ struct Prober: Sendable {
             return .failure(text.isEmpty ? "command exited with code \(result.exitCode)" : text)
         } catch {
             if error.code == .timedOut {
-                return .failure("command timed out: \(command.joined(separator: " ").goQuoted) timed out after \(timeout.goText)")
+                return .failure(
+                    "command timed out: \(command.joined(separator: " ").goQuoted) timed out after \(timeout.goText)")
             }
             return .unknown(error.message)
         }
@@ -118,8 +122,12 @@ struct Prober: Sendable {
         guard let schemeEnd = url.range(of: "://") else { return nil }
         let afterScheme = url[schemeEnd.upperBound...]
         let authority = afterScheme.prefix { $0 != "/" }
-        if location.hasPrefix("/"), !location.hasPrefix("//") { return "\(url[..<schemeEnd.upperBound])\(authority)\(location)" }
-        guard let other = location.range(of: "://") else { return "\(url[..<schemeEnd.upperBound])\(authority)/\(location)" }
+        if location.hasPrefix("/"), !location.hasPrefix("//") {
+            return "\(url[..<schemeEnd.upperBound])\(authority)\(location)"
+        }
+        guard let other = location.range(of: "://") else {
+            return "\(url[..<schemeEnd.upperBound])\(authority)/\(location)"
+        }
         let rest = location[other.upperBound...]
         let host: (Substring) -> Substring = { text in
             let end = text.lastIndex(of: ":") ?? text.endIndex
@@ -129,7 +137,9 @@ struct Prober: Sendable {
     }
 
     private static func text(_ error: any Error, url: String) -> String {
-        if let error = error as? HTTPClientError, error == .deadlineExceeded || error == .readTimeout || error == .connectTimeout {
+        if let error = error as? HTTPClientError,
+            error == .deadlineExceeded || error == .readTimeout || error == .connectTimeout
+        {
             return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         }
         if let error = error as? NIOConnectionError {
@@ -166,13 +176,17 @@ struct Prober: Sendable {
     private func health(_ host: String, _ port: Int, service: String, timeout: Duration) async -> ProbeOutcome {
         do {
             let status = try await HealthCheck.status(host: host, port: port, service: service, timeout: timeout)
-            return status == 1 ? .success : .failure("service unhealthy (responded with \"\(HealthCheck.name(status))\")")
+            return status == 1
+                ? .success : .failure("service unhealthy (responded with \"\(HealthCheck.name(status))\")")
         } catch let error as RPCError {
             switch error.code {
             case .unimplemented:
-                return .failure("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)")
+                return .failure(
+                    "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)"
+                )
             case .deadlineExceeded, .cancelled, .unavailable:
-                return .failure("timeout: failed to connect service \"\(host):\(port)\" within \(timeout.goText): \(error.message)")
+                return .failure(
+                    "timeout: failed to connect service \"\(host):\(port)\" within \(timeout.goText): \(error.message)")
             default:
                 return .failure("error: health rpc failed: \(error.message)")
             }
@@ -185,7 +199,9 @@ struct Prober: Sendable {
 
     /// Runs a lifecycle hook.
     /// - Returns: nil when it succeeded, else why not.
-    func hook(_ handler: Handler, container: ContainerSpec, id: String, address: String, timeout: Duration) async -> String? {
+    func hook(_ handler: Handler, container: ContainerSpec, id: String, address: String, timeout: Duration) async
+        -> String?
+    {
         switch handler {
         case .exec(let command):
             do {
@@ -197,7 +213,9 @@ struct Prober: Sendable {
                 return "command '\(command.joined(separator: " "))': \(error.message)"
             }
         case .http(let action):
-            guard let port = Handler.port(action.port, of: container) else { return "couldn't resolve port \(action.port)" }
+            guard let port = Handler.port(action.port, of: container) else {
+                return "couldn't resolve port \(action.port)"
+            }
             let url = Self.url(action, host: action.host.isEmpty ? address : action.host, port: port)
             switch await get(url, action.headers, timeout: timeout) {
             case .success, .warning: return nil
@@ -208,7 +226,9 @@ struct Prober: Sendable {
             return nil
         case .tcp(let host, let port):
             guard let number = Handler.port(port, of: container) else { return "couldn't resolve port \(port)" }
-            if case .failure(let text) = await connect(host.isEmpty ? address : host, number, timeout: timeout) { return text }
+            if case .failure(let text) = await connect(host.isEmpty ? address : host, number, timeout: timeout) {
+                return text
+            }
             return nil
         case .grpc:
             return "invalid handler"

@@ -291,7 +291,8 @@ struct PodStatusBuilder: Sendable {
             let found = pod.status["conditions"].elements.first { $0["type"].string == gate }
             guard let found else { return "corresponding condition of pod readiness gate \"\(gate)\" does not exist." }
             return found["status"].string == "True"
-                ? nil : "the status of pod readiness gate \"\(gate)\" is not \"True\", but \(found["status"].string ?? "")"
+                ? nil
+                : "the status of pod readiness gate \"\(gate)\" is not \"True\", but \(found["status"].string ?? "")"
         }
         guard !missing.isEmpty else { return containers }
         return condition(

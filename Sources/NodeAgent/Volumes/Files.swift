@@ -14,9 +14,16 @@ struct FileError: Error, Sendable, CustomStringConvertible {
     var description: String { "\(operation) \(path): \(String(cString: strerror(code)))" }
 }
 
-/// Runs blocking file work on the thread pool, away from the tasks.
+/// Threads for file work: more than cores, because they wait more than they work.
+private let fileThreads: NIOThreadPool = {
+    let pool = NIOThreadPool(numberOfThreads: 4)
+    pool.start()
+    return pool
+}()
+
+/// Runs blocking file work on threads of its own, away from the tasks.
 func blocking<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
-    try await NIOThreadPool.singleton.runIfActive(work)
+    try await fileThreads.runIfActive(work)
 }
 
 /// Plain blocking file operations. Call them inside `blocking`.

@@ -219,7 +219,9 @@ final class VolumeManager: Sendable {
 
     private static func applyGroup(_ path: String, _ group: Int64, onlyOnMismatch: Bool) throws {
         let group = UInt32(truncatingIfNeeded: group)
-        if onlyOnMismatch, let root = Files.status(path), root.st_gid == group, root.st_mode & 0o2070 == 0o2070 { return }
+        if onlyOnMismatch, let root = Files.status(path), root.st_gid == group, root.st_mode & 0o2070 == 0o2070 {
+            return
+        }
         try Files.walk(path) { path, entry throws(FileError) in
             if lchown(path, UInt32.max, group) != 0 { throw FileError("chown", path) }
             let kind = entry.st_mode & S_IFMT
