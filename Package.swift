@@ -83,28 +83,38 @@ let package = Package(
             swiftSettings: settings),
 
         // The Kubernetes window: HTTP, authentication, discovery, OpenAPI, streaming.
-        room("APIServer", [
-            "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
-            nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, yaml, crypto, x509, log, lifecycle,
-            "CZlib",
-        ]),
+        room(
+            "APIServer",
+            [
+                "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
+                nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, yaml, crypto, x509, log, lifecycle,
+                "CZlib",
+            ]),
         // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
-        room("APIMachinery", [
-            "Store", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON", collections, deque, log, lifecycle,
-        ]),
+        room(
+            "APIMachinery",
+            [
+                "Store", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON", collections, deque, log,
+                lifecycle,
+            ]),
         room("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
         room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
-        room("NodeAgent", [
-            "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
-            nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
-        ]),
+        room(
+            "NodeAgent",
+            [
+                "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
+                nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
+            ]),
         room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
         room("ClusterDNS", ["ClusterClient", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
         room("Ledger", ["ObjectModel", "JSON", collections]),
-        room("ContainerRuntime", [
-            "WireCRI", "CLinux", "Streaming", "ObjectModel", "JSON", crypto, grpcCore, grpcTransport, grpcProtobuf, protobuf,
-            log, lifecycle, subprocess, systemPackage, nioCore, nioPosix,
-        ]),
+        room(
+            "ContainerRuntime",
+            [
+                "WireCRI", "CLinux", "Streaming", "ObjectModel", "JSON", crypto, grpcCore, grpcTransport, grpcProtobuf,
+                protobuf,
+                log, lifecycle, subprocess, systemPackage, nioCore, nioPosix,
+            ]),
         // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
         room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
         room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
@@ -114,10 +124,12 @@ let package = Package(
         room("ObjectModel", ["JSON", collections]),
         room("JSON", [collections]),
 
-        tests("APIServer", [
-            "APIMachinery", "Store", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
-            nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
-        ]),
+        tests(
+            "APIServer",
+            [
+                "APIMachinery", "Store", "ClusterClient", "Schema", "Security", "Streaming", "ObjectModel", "JSON",
+                nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
+            ]),
         tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
         tests("Store", ["StoreTorture", log]),
         tests("Security", ["ObjectModel", "JSON", x509, asn1]),

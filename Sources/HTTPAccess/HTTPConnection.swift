@@ -65,7 +65,9 @@ public final class HTTPConnection: Sendable {
     }
 
     /// Sends a request; the future is completed on the connection's event loop.
-    public func send(_ method: String, _ path: String, body: ByteBuffer? = nil, contentType: String = "application/json")
+    public func send(
+        _ method: String, _ path: String, body: ByteBuffer? = nil, contentType: String = "application/json"
+    )
         -> EventLoopFuture<HTTPAnswer>
     {
         var head = HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: method), uri: path)
@@ -78,7 +80,8 @@ public final class HTTPConnection: Sendable {
             head.headers.add(name: "content-length", value: String(body.readableBytes))
         }
         let promise = channel.eventLoop.makePromise(of: HTTPAnswer.self)
-        channel.writeAndFlush(AnswerCollector.Request(head: head, body: body, promise: promise)).cascadeFailure(to: promise)
+        channel.writeAndFlush(AnswerCollector.Request(head: head, body: body, promise: promise)).cascadeFailure(
+            to: promise)
         return promise.futureResult
     }
 

@@ -80,6 +80,7 @@ public struct CrudLoad: Sendable {
             return try await group.reduce(into: []) { $0 += $1 }
         }
         return Measurement(
-            name: name, failures: counters.failures.load(ordering: .relaxed), elapsed: clock.now - start, latencies: latencies)
+            name: name, failures: counters.failures.load(ordering: .relaxed), elapsed: clock.now - start,
+            latencies: latencies)
     }
 }

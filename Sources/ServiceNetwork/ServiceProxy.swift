@@ -194,7 +194,10 @@ public final class ServiceProxy: Service {
         }) {
             _ = try? await HostCommand.run(
                 "conntrack",
-                ["-D", "-f", "ipv4", "-p", "udp", "--orig-dst", address, "--orig-port-dst", port, "--reply-src", address])
+                [
+                    "-D", "-f", "ipv4", "-p", "udp", "--orig-dst", address, "--orig-port-dst", port, "--reply-src",
+                    address,
+                ])
         }
     }
 }

@@ -113,13 +113,16 @@ struct TableStateTests {
     func difference() throws {
         var table = TableState()
         var first = NftablesScript(table: "t")
-        _ = table.set(.service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.2"), script: &first)
+        _ = table.set(
+            .service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.2"), script: &first)
         #expect(first.text.contains("add element ip t services"))
         var again = NftablesScript(table: "t")
-        _ = table.set(.service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.2"), script: &again)
+        _ = table.set(
+            .service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.2"), script: &again)
         #expect(again.isEmpty)
         var changed = NftablesScript(table: "t")
-        _ = table.set(.service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.9"), script: &changed)
+        _ = table.set(
+            .service(ObjectKey(namespace: "shop", name: "web")), to: try fragment("10.244.0.9"), script: &changed)
         #expect(!changed.text.contains("services {"))
         #expect(changed.lines.contains { $0.hasPrefix("flush chain") })
     }

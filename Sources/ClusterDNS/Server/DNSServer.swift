@@ -99,7 +99,8 @@ public final class DNSServer: Service {
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandlers([
                             IdleStateHandler(allTimeout: .seconds(10)),
-                            ByteToMessageHandler(DNSFrameDecoder(), maximumBufferSize: 8192), StreamHandler(server: self),
+                            ByteToMessageHandler(DNSFrameDecoder(), maximumBufferSize: 8192),
+                            StreamHandler(server: self),
                         ])
                     }
                 }
@@ -133,7 +134,8 @@ public final class DNSServer: Service {
     /// An external-name service points at a name that may be one of ours: its addresses are added then. Names of others
     /// are left to the client's resolver.
     private func followAlias(_ question: DNSQuestion, _ response: inout DNSResponse) async {
-        guard question.type == .a || question.type == .aaaa, case .name(let target, .cname)? = response.answers.first?.data,
+        guard question.type == .a || question.type == .aaaa,
+            case .name(let target, .cname)? = response.answers.first?.data,
             let next = zone.answer(DNSQuestion(name: target, type: question.type, recordClass: 1))
         else { return }
         response.answers += next.answers

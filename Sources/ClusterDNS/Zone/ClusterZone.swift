@@ -168,7 +168,9 @@ final class ClusterZone: Sendable {
         case 1 where labels[0].hasPrefix("_"):
             return .found([])
         case 1:
-            let matching = ready.filter { ($0.1.hostname ?? AddressText.dashed($0.1.address)).lowercased() == labels[0] }
+            let matching = ready.filter {
+                ($0.1.hostname ?? AddressText.dashed($0.1.address)).lowercased() == labels[0]
+            }
             return matching.isEmpty ? .missing : .found(addresses(name, matching.map(\.1.address)))
         case 2 where labels[0].hasPrefix("_") && labels[1].hasPrefix("_"):
             let wanted = (port: String(labels[0].dropFirst()), transport: String(labels[1].dropFirst()))

@@ -14,7 +14,9 @@ struct ClusterPlan: Sendable {
 
     /// Merges the options into what is recorded, and records the result.
     /// - Throws: `UserError` for values that make no sense or that cannot change once a cluster exists.
-    static func make(_ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?)
+    static func make(
+        _ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?
+    )
         throws -> ClusterPlan
     {
         func range(_ name: String, _ flag: String?, _ known: String?, _ standard: String) throws -> String {
@@ -50,7 +52,8 @@ struct ClusterPlan: Sendable {
         var identity = DataDirectory.Identity(
             clusterID: recorded?.clusterID ?? DataDirectory.Identity.newClusterID(), podCIDR: podCIDR,
             serviceCIDR: serviceCIDR, nodeName: nodeName, nodeIP: nodeIP, port: port, dnsPort: dnsPort)
-        identity.externalContainerd = lookup.string("containerd", flag: options.containerd) ?? recorded?.externalContainerd
+        identity.externalContainerd =
+            lookup.string("containerd", flag: options.containerd) ?? recorded?.externalContainerd
         return ClusterPlan(
             data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
             bindAddress: bindAddress)

@@ -86,7 +86,8 @@ struct ClusterProcess: Sendable {
         return ClusterProcess(
             plan: plan, store: store, machinery: machinery,
             services: [
-                machinery, authorizer, server, containerd, runtime, controllers, scheduler, proxy, NetworkFirst(node, proxy),
+                machinery, authorizer, server, containerd, runtime, controllers, scheduler, proxy,
+                NetworkFirst(node, proxy),
                 NetworkFirst(dns, proxy),
             ],
             readiness: readiness, server: server)

@@ -102,7 +102,8 @@ final class DataDirectory: Sendable {
 
     func record(_ identity: Identity) throws {
         do {
-            try FileText.replace(identityPath, with: identity.json.description + "\n", mode: [.ownerReadWrite, .groupRead, .otherRead])
+            try FileText.replace(
+                identityPath, with: identity.json.description + "\n", mode: [.ownerReadWrite, .groupRead, .otherRead])
         } catch let error as Errno {
             throw Self.explain(error, "write", identityPath)
         }

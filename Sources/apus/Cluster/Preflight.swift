@@ -16,12 +16,14 @@ enum Preflight {
         if ownContainerd { programs += [("containerd", "containerd"), ("runc", "runc")] }
         let missing = programs.filter { find($0.0) == nil }
         var packages = missing.map(\.1)
-        if ownContainerd && access("/usr/lib/cni/host-local", X_OK) != 0 && access("/opt/cni/bin/host-local", X_OK) != 0 {
+        if ownContainerd && access("/usr/lib/cni/host-local", X_OK) != 0 && access("/opt/cni/bin/host-local", X_OK) != 0
+        {
             packages.append("containernetworking-plugins")
         }
         guard packages.isEmpty else {
             throw UserError(
-                "programs that Apus needs are missing: install them with `apt-get install \(packages.joined(separator: " "))`")
+                "programs that Apus needs are missing: install them with `apt-get install \(packages.joined(separator: " "))`"
+            )
         }
     }
 

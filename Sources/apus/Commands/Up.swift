@@ -18,7 +18,8 @@ struct UpOptions: ParsableArguments {
     var bindAddress: String?
     @Option(help: "Name of this node, default the host name (APUS_NODE_NAME).")
     var nodeName: String?
-    @Option(name: .customLong("node-ip"), help: "Address of this node, default that of the default route (APUS_NODE_IP).")
+    @Option(
+        name: .customLong("node-ip"), help: "Address of this node, default that of the default route (APUS_NODE_IP).")
     var nodeIp: String?
     @Option(help: "Addresses of pods, default 10.244.0.0/16 (APUS_POD_CIDR).")
     var podCidr: String?

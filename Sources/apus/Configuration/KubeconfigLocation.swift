@@ -8,9 +8,11 @@ enum KubeconfigLocation {
     static func access(_ flag: String?) throws -> ClusterAccess {
         let environment = getenv("KUBECONFIG").map { String(cString: $0) }
         let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
-        let path = flag ?? environment.flatMap { $0.split(separator: ":").first.map(String.init) } ?? "\(home)/.kube/config"
+        let path =
+            flag ?? environment.flatMap { $0.split(separator: ":").first.map(String.init) } ?? "\(home)/.kube/config"
         guard let text = try? FileText.read(path) else {
-            throw UserError("the kubeconfig \(path) cannot be read: give --kubeconfig, or start a cluster with `apus up`")
+            throw UserError(
+                "the kubeconfig \(path) cannot be read: give --kubeconfig, or start a cluster with `apus up`")
         }
         let folder = FilePath(path).removingLastComponent()
         do {
