@@ -1,5 +1,6 @@
 """What outlives what. Runs last: it kills the cluster of the run."""
 
+import json
 import subprocess
 
 from conftest import eventually
@@ -13,10 +14,15 @@ def containerd(cluster):
     return pids(f"containerd --config {cluster.directory}")
 
 
+# A number that no other program on the machine has.
+PROGRAM = "sleep 7743128"
+
+
 def deploy(namespace, registry):
     namespace.run_pod("long", f"""
+  terminationGracePeriodSeconds: 1
   containers:
-  - {{name: main, image: {registry}/e2e/web:1, readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}}}
+  - {{name: main, image: {registry}/e2e/tools:1, command: [{PROGRAM.replace(" ", ", '")}']}}
 """)
     return status(namespace)
 
@@ -28,30 +34,30 @@ def status(namespace):
 
 def test_killed_apus_and_containerd(namespace, registry, cluster):
     before = deploy(namespace, registry)
-    programs = pids("httpd -f -p 8080")
+    programs = pids(f"^{PROGRAM}$")
     assert programs
 
     cluster.kill()
-    assert pids("httpd -f -p 8080") == programs
+    assert pids(f"^{PROGRAM}$") == programs
     cluster.start()
     eventually(lambda: "1/1" in namespace.get("pod", "long"), 30, "the pod, ready")
-    assert status(namespace) == before and pids("httpd -f -p 8080") == programs
+    assert status(namespace) == before and pids(f"^{PROGRAM}$") == programs
 
     runtime = containerd(cluster)
     assert runtime
     subprocess.run(["kill", "-9", *runtime], check=True)
     eventually(lambda: containerd(cluster) not in ([], runtime), 30, "a new containerd")
     eventually(lambda: namespace.kubectl("exec", "long", "--", "true", check=False).returncode == 0, 30, "exec again")
-    assert status(namespace) == before and pids("httpd -f -p 8080") == programs
+    assert status(namespace) == before and pids(f"^{PROGRAM}$") == programs
 
     cluster.kill()
     subprocess.run(["kill", "-9", *containerd(cluster)], check=True)
     cluster.start()
     eventually(lambda: namespace.kubectl("exec", "long", "--", "true", check=False).returncode == 0, 30, "exec again")
-    assert status(namespace) == before and pids("httpd -f -p 8080") == programs
+    assert status(namespace) == before and pids(f"^{PROGRAM}$") == programs
 
     assert cluster.stop() == 0
-    assert pids("httpd -f -p 8080") == programs
+    assert pids(f"^{PROGRAM}$") == programs
     cluster.start()
     eventually(lambda: "1/1" in namespace.get("pod", "long"), 30, "the pod, ready")
     assert status(namespace) == before
@@ -62,9 +68,10 @@ def test_down_leaves_nothing(namespace, registry, cluster):
     assert cluster.stop() == 0
     result = cluster.down()
     assert result.returncode == 0, result.stderr
-    assert pids("httpd -f -p 8080") == [] and containerd(cluster) == []
+    assert pids(f"^{PROGRAM}$") == [] and containerd(cluster) == []
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
-    assert "apus" not in tables
+    identity = json.loads((cluster.directory / "cluster.json").read_text())
+    assert f"apus_{identity['clusterID']}" not in tables
     mounts = open("/proc/mounts").read()
     assert str(cluster.directory) not in mounts
     cluster.start()

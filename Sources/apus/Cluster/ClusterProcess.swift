@@ -72,8 +72,11 @@ struct ClusterProcess: Sendable {
         let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
         let authorizer = ClusterAuthorizer(client: client("rbac-authorizer"), logger: logger)
 
+        let scheduling = Monitored("scheduler", scheduler)
+        let controlling = Monitored("controllers", controllers)
         let readiness = Readiness(
-            client: client("apus"), nodeName: identity.nodeName, proxy: proxy, dns: dns, containerd: containerd)
+            client: client("apus"), nodeName: identity.nodeName, proxy: proxy, dns: dns, containerd: containerd,
+            monitored: [scheduling, controlling])
         let server = APIServer(
             configuration: try serverConfiguration(plan, pki, issuerURL, readiness), backend: machinery,
             authenticator: ClusterAuthenticator(
@@ -86,7 +89,7 @@ struct ClusterProcess: Sendable {
         return ClusterProcess(
             plan: plan, store: store, machinery: machinery,
             services: [
-                machinery, authorizer, server, containerd, runtime, controllers, scheduler, proxy,
+                machinery, authorizer, server, containerd, runtime, controlling, scheduling, proxy,
                 NetworkFirst(node, proxy),
                 NetworkFirst(dns, proxy),
             ],

@@ -14,10 +14,12 @@ struct Readiness: Sendable {
     let dns: DNSServer
     let containerd: ContainerdSupervisor
 
-    /// Checks that `/livez` and `/readyz` list. Only the store counts for readiness of the API itself: a cluster whose
-    /// DNS is down still has to answer those who want to repair it.
+    let monitored: [Monitored]
+
+    /// Checks that the health paths list. Only the store counts for `/readyz` and `/livez`: a cluster whose DNS is down
+    /// still has to answer those who want to repair it. `/healthz` counts every component.
     var checks: [HealthCheck] {
-        [
+        var checks = [
             HealthCheck("store", endpoints: .all) {
                 do {
                     _ = try await client.get(.namespaces, ObjectKey(name: "default"))
@@ -25,8 +27,17 @@ struct Readiness: Sendable {
                 } catch {
                     return "\(error)"
                 }
-            }
+            },
+            HealthCheck("service-network", endpoints: .healthz) {
+                proxy.isProgrammed ? nil : "the nftables table is not written"
+            },
+            HealthCheck("dns", endpoints: .healthz) { dns.isServing ? nil : "the server does not listen" },
+            HealthCheck("containerd", endpoints: .healthz) { containerd.isReady ? nil : "it does not answer" },
         ]
+        checks += monitored.map { component in
+            HealthCheck(component.name, endpoints: .healthz) { component.isRunning ? nil : "it does not run" }
+        }
+        return checks
     }
 
     /// What is not there yet, in the words of `apus up`; empty when the cluster is ready.

@@ -31,10 +31,10 @@ struct Status: AsyncParsableCommand {
             print("api        not reachable: \(error)")
             throw ExitCode(1)
         }
-        let ready = try await connection.send("GET", "/readyz?verbose").get()
+        let health = try await connection.send("GET", "/healthz?verbose").get()
         print("\ncomponents")
-        var isHealthy = ready.status == 200
-        for line in String(buffer: ready.body).split(separator: "\n") where line.hasPrefix("[") {
+        var isHealthy = health.status == 200
+        for line in String(buffer: health.body).split(separator: "\n") where line.hasPrefix("[") {
             let isGood = line.hasPrefix("[+]")
             isHealthy = isHealthy && isGood
             print("  \(isGood ? "ok  " : "FAIL") \(line.dropFirst(3).prefix { $0 != " " })")
