@@ -138,8 +138,6 @@ import Testing
             try await cluster.patch(.deployments, "a", .merge, ["metadata": ["resourceVersion": "1"]])
         }
         #expect(stale.hasPrefix("409 "))
-        let apply = await message { try await cluster.patch(.deployments, "a", .apply, ["spec": [:]]) }
-        #expect(apply.hasPrefix("415 ") && apply.contains("not supported"))
     }
 
     @Test("Concurrent patches of one object are all applied")

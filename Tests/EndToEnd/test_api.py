@@ -31,6 +31,51 @@ def test_apply_diff_and_patch(namespace):
     assert namespace.get("configmap", "one", "-o", "jsonpath={.data}") == '{"b":"2"}'
 
 
+def test_server_side_apply(namespace):
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: owned}\ndata: {a: '1', b: '2'}\n"
+    apply = ("apply", "--server-side", "-f", "-")
+    assert "serverside-applied" in namespace.kubectl(*apply, "--field-manager=red", text=text).stdout
+    version = namespace.get("configmap", "owned", "-o", "jsonpath={.metadata.resourceVersion}")
+    namespace.kubectl(*apply, "--field-manager=red", text=text)
+    assert namespace.get("configmap", "owned", "-o", "jsonpath={.metadata.resourceVersion}") == version
+    other = text.replace("'1'", "'9'")
+    refused(namespace, 'conflict with "red": .data.a', *apply, "--field-manager=blue", manifest=other)
+    namespace.kubectl(*apply, "--field-manager=blue", "--force-conflicts", text=other)
+    namespace.kubectl(*apply, "--field-manager=blue", text=other.replace(", b: '2'", ""))
+    assert namespace.get("configmap", "owned", "-o", "jsonpath={.data}") == '{"a":"9","b":"2"}'
+    namespace.kubectl(*apply, "--field-manager=red", text=text.replace("{a: '1', b: '2'}", "{}"))
+    assert namespace.get("configmap", "owned", "-o", "jsonpath={.data}") == '{"a":"9"}'
+    assert "managedFields" not in namespace.get("configmap", "owned", "-o", "yaml")
+    assert "fieldsV1" in namespace.get("configmap", "owned", "-o", "yaml", "--show-managed-fields")
+    refused(
+        namespace, ".spec.foo: field not declared in schema", *apply, "--validate=false",
+        manifest="apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {foo: 1, ports: [{port: 1}]}\n")
+
+
+def test_client_side_apply_becomes_server_side(namespace):
+    text = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: moved}
+spec:
+  replicas: 0
+  selector: {matchLabels: {a: b}}
+  template:
+    metadata: {labels: {a: b}}
+    spec: {containers: [{name: one, image: 'x:1', env: [{name: A, value: a}, {name: B, value: b}]}]}
+"""
+    namespace.apply(text)
+    assert "unchanged" in namespace.kubectl("apply", "-f", "-", text=text).stdout
+    less = text.replace(", {name: B, value: b}", "").replace("x:1", "x:2")
+    namespace.kubectl("apply", "--server-side", "-f", "-", text=less)
+    names = "jsonpath={.spec.template.spec.containers[0].env[*].name}"
+    assert namespace.get("deployment", "moved", "-o", names) == "A"
+    managers = namespace.get("deployment", "moved", "-o", "jsonpath={.metadata.managedFields[*].manager}").split()
+    assert "kubectl" in managers and "kubectl-client-side-apply" not in managers
+    assert namespace.kubectl("diff", "--server-side", "-f", "-", text=less).returncode == 0
+    namespace.kubectl("scale", "deployment", "moved", "--replicas=0")
+    assert "unchanged" in namespace.kubectl("apply", "-f", "-", text=less).stdout
+
+
 def test_bad_input_gets_a_clear_answer(cluster, namespace):
     refused(cluster, "must consist of lower case alphanumeric", "create", "ns", "Not_OK")
     refused(cluster, 'pods "nope" not found', "get", "pod", "nope")

@@ -13,7 +13,6 @@ enum ObjectCodec {
         members["kind"] = .string(kind.kind)
         var metadata = tree["metadata"]
         metadata.removeMember("resourceVersion")
-        metadata.removeMember("managedFields")
         metadata.removeMember("selfLink")
         members["metadata"] = metadata
         for (name, value) in tree.members where members[name] == nil { members[name] = value }

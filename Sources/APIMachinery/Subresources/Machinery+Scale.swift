@@ -38,7 +38,8 @@ extension Machinery {
         _ change: (JSON) throws -> JSON
     ) async throws -> WriteResult {
         guard let kind = resource.subresource("scale")?.kind else { throw noSubresource(resource, "scale") }
-        let object = try await rewrite(cache, key, .object, context: context) { current in
+        let writing = Writing(kind: resource.kind, subresource: "scale")
+        let object = try await rewrite(cache, key, .object, writing, context: context) { current in
             let wanted = try change(Self.scale(of: current, kind: kind))
             let name = wanted["metadata"]["name"].string ?? ""
             if !name.isEmpty, name != key.name {

@@ -44,7 +44,8 @@ extension Machinery {
                 candidate["metadata"]["name"] = .string(NameGenerator.name(from: base))
             }
             do {
-                let object = try await insert(candidate, cache, rules, namespace: namespace, context: context)
+                let object = try await insert(
+                    candidate, cache, rules, namespace: namespace, kind: resource.kind, context: context)
                 return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: true)
             } catch is WriteConflict {
                 let name = candidate["metadata"]["name"].string ?? ""
@@ -57,9 +58,12 @@ extension Machinery {
     }
 
     /// Metadata, defaults, admission, validation and the write of a new object in its stored version.
+    /// - Parameter kind: the version that the client wrote.
+    /// - Parameter isApplied: it was applied, and carries its `managedFields`.
     /// - Throws: `WriteConflict` when the name is taken.
     func insert(
-        _ body: JSON, _ cache: WatchCache, _ rules: KindRules, namespace: String, context: RequestContext
+        _ body: JSON, _ cache: WatchCache, _ rules: KindRules, namespace: String, kind: GroupVersionKind,
+        isApplied: Bool = false, context: RequestContext
     ) async throws -> Object {
         let resource = cache.definition
         var tree = body
@@ -71,7 +75,15 @@ extension Machinery {
             object: tree, old: nil, context: context)
         catalog.applyDefaults(to: &request.object, kind: resource.kind)
         rules.prepareCreate(&request.object, context)
+        let unadmitted = isApplied ? request.object : .null
         try admission.admit(&request, in: self)
+        let given = body["metadata"]["managedFields"]
+        let owners = Owners(self, kind: kind, rules: rules, subresource: nil, context: context)
+        if isApplied {
+            owners.recordAdmission(&request.object, from: unadmitted, applied: given)
+        } else {
+            owners.recordCreate(&request.object, given: given)
+        }
         let reservation = try allocator.allocate(for: &request, old: nil)
         do {
             let problems = validateCreate(request.object, rules, resource)

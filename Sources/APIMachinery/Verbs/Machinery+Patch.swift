@@ -9,12 +9,9 @@ extension Machinery {
         force: Bool, context: RequestContext
     ) async throws -> WriteResult {
         let cache = try stored(resource, verb: "patch")
-        guard type != .apply else {
-            throw StatusError(
-                code: 415, reason: .unsupportedMediaType,
-                message: "server-side apply (\(PatchType.apply.rawValue)) is not supported by this server yet; "
-                    + "use client-side apply or one of \(PatchType.json.rawValue), \(PatchType.merge.rawValue), "
-                    + PatchType.strategicMerge.rawValue)
+        if type == .apply {
+            return try await apply(
+                patch, resource, cache, key, subresource: subresource, force: force, context: context)
         }
         if force {
             throw StatusError.invalid(
@@ -33,7 +30,8 @@ extension Machinery {
         let scope = try UpdateScope(subresource, of: resource)
         // What a patch finds unknown is told once, however often it is tried.
         let told = context.warnings.count
-        let object = try await rewrite(cache, key, scope, context: context) { current in
+        let writing = Writing(kind: resource.kind, subresource: scope.subresource)
+        let object = try await rewrite(cache, key, scope, writing, context: context) { current in
             let before = VersionConversion.tree(current.tree, as: resource.kind)
             let patched = try self.patched(before, type, patch, kind: resource.kind, name: key.name)
             let quiet = context.warnings.count > told ? context.quiet : context
@@ -60,7 +58,7 @@ extension Machinery {
                     throw PatchError(.malformed, "a strategic merge patch must be a JSON object")
                 }
                 return try catalog.strategicMerge(tree, with: patch, kind: kind)
-            case .apply: throw PatchError(.malformed, "server-side apply is not supported")
+            case .apply: throw PatchError(.malformed, "a configuration to apply is no patch")
             }
         } catch let error as PatchError {
             switch error.code {

@@ -24,7 +24,8 @@ extension Machinery {
         let version = tree["metadata"]["resourceVersion"].string ?? ""
         if cache.get(key) == nil, scope == .object, rules.createsOnUpdate, version.isEmpty || version == "0" {
             do {
-                let object = try await insert(tree, cache, rules, namespace: key.namespace, context: context)
+                let object = try await insert(
+                    tree, cache, rules, namespace: key.namespace, kind: resource.kind, context: context)
                 return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: true)
             } catch let conflict as WriteConflict {
                 await catchUp(conflict)
@@ -40,18 +41,30 @@ extension Machinery {
                 ])
         }
         let proposal = tree
-        let object = try await rewrite(cache, key, scope, context: context) { _ in proposal }
+        let writing = Writing(kind: resource.kind, subresource: scope.subresource)
+        let object = try await rewrite(cache, key, scope, writing, context: context) { _ in proposal }
         return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: false)
     }
 
+    /// How a change was written, for those who own the fields.
+    struct Writing {
+        /// The version that the client wrote.
+        var kind: GroupVersionKind
+        var subresource: String?
+        /// The proposal was applied, and carries its `managedFields`.
+        var isApplied = false
+    }
+
     /// Changes an object until no other writer comes between.
+    /// - Parameter writing: nil for an update of the scope in the stored version.
     /// - Parameter propose: the whole object as it should be, in its stored version. A `resourceVersion` in it that is
     ///   not the current one ends the attempt with 409.
     func rewrite(
-        _ cache: WatchCache, _ key: ObjectKey, _ scope: UpdateScope, context: RequestContext,
+        _ cache: WatchCache, _ key: ObjectKey, _ scope: UpdateScope, _ writing: Writing? = nil, context: RequestContext,
         propose: (Object) async throws -> JSON
     ) async throws -> Object {
         let group = cache.definition.resource.groupResource
+        let writing = writing ?? Writing(kind: cache.definition.kind, subresource: scope.subresource)
         // Each round means that somebody else got through, so this ends unless the object is a battlefield.
         for _ in 0..<64 {
             guard let current = cache.get(key) else { throw StatusError.notFound(group, name: key.name) }
@@ -67,7 +80,7 @@ extension Machinery {
                 throw StatusError.conflict(group, name: key.name)
             }
             do {
-                return try await replace(current, with: proposal, cache, scope, context: context)
+                return try await replace(current, with: proposal, cache, scope, writing, context: context)
             } catch let conflict as WriteConflict {
                 await catchUp(conflict)
                 try Task.checkCancellation()
@@ -78,7 +91,8 @@ extension Machinery {
 
     /// One attempt to put a proposal in the place of the version it was made from.
     private func replace(
-        _ current: Object, with proposal: JSON, _ cache: WatchCache, _ scope: UpdateScope, context: RequestContext
+        _ current: Object, with proposal: JSON, _ cache: WatchCache, _ scope: UpdateScope, _ writing: Writing,
+        context: RequestContext
     ) async throws -> Object {
         let resource = cache.definition
         let rules = kinds[cache.place]
@@ -97,7 +111,16 @@ extension Machinery {
             catalog.applyDefaults(to: &request.object, kind: resource.kind)
             rules.prepareUpdate(&request.object, old)
         }
+        let unadmitted = writing.isApplied ? request.object : .null
         try admission.admit(&request, in: self)
+        let owners = Owners(
+            self, kind: writing.kind, rules: rules, subresource: writing.subresource, context: context)
+        let given = proposal["metadata"]["managedFields"]
+        if writing.isApplied {
+            owners.recordAdmission(&request.object, from: unadmitted, applied: given)
+        } else {
+            owners.recordUpdate(&request.object, from: old, given: given)
+        }
         if rules.tracksGeneration, rules.countsAsNewGeneration(request.object, old) {
             SystemMetadata.bumpGeneration(&request.object)
         }

@@ -105,7 +105,8 @@ final class SchemaType: Sendable {
         self.name = name
         self.alias = alias
         self.kinds = kinds
-        self.isAtomic = isAtomic
+        // The tables miss this one: an owner reference has no owner of its own per member.
+        self.isAtomic = isAtomic || name.hasSuffix(".meta.v1.OwnerReference")
         self.isProtobufOnly = isProtobufOnly
         self.fields = fields
         self.nestedMessages = nestedMessages
