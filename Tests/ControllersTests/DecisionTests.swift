@@ -145,3 +145,23 @@ import Testing
         #expect(AddressPool("fd00::/16", maskSize: 24) == nil)
     }
 }
+
+@Suite struct ReplicaFailureTests {
+    @Test("A failure that is told with another pod's name changes nothing, so that no write overtakes the back-off")
+    func staysAsItIs() throws {
+        let tree: JSON = [
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": ["name": "web", "namespace": "default"],
+            "spec": ["replicas": 1, "selector": ["matchLabels": ["a": "b"]]],
+        ]
+        let set = try ReplicaSetView(Object(tree))
+        func status(_ old: JSON, _ pod: String, _ second: Int64) -> JSON {
+            ReplicaSetStatus.compute(
+                of: set, old: old, templateLabels: [:], active: [], terminating: 0,
+                failure: (reason: "FailedCreate", message: "pods \"\(pod)\" is forbidden"),
+                now: Timestamp(seconds: second))
+        }
+        let first = status([:], "web-1", 100)
+        #expect(Conditions(first["conditions"]).isTrue("ReplicaFailure"))
+        #expect(status(first, "web-2", 200) == first)
+    }
+}

@@ -30,7 +30,11 @@ enum ReplicaSetStatus {
         status["observedGeneration"] = JSON(set.object.metadata.generation)
         var conditions = Conditions(old["conditions"])
         if let failure {
-            conditions.set("ReplicaFailure", "True", reason: failure.reason, message: failure.message, now: now)
+            // Messages name the pod that could not be made, another one every time: following them would write the
+            // status on every attempt, and each write brings the set back at once, past its back-off.
+            conditions.set(
+                "ReplicaFailure", "True", reason: failure.reason, message: failure.message, now: now,
+                ignoresMessage: true)
         } else {
             conditions.remove("ReplicaFailure")
         }
