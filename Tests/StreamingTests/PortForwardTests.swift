@@ -74,6 +74,32 @@ import Testing
         await echo.stop()
     }
 
+    /// kubectl hangs up a connection by resetting its data stream, and takes text on the error stream as a reason to
+    /// close everything.
+    @Test func hangingUpIsNoFailure() async throws {
+        let echo = try await LoopbackServer.echo()
+        let bridge = bridge
+        let server = try await LoopbackServer.start(.spdy(subprotocol: "portforward.k8s.io")) {
+            await bridge.run($0, ports: [], connect: Self.dial)
+        }
+        let channel = try await server.connectBytes()
+        let client = SPDYConnection(role: .client)
+        try await client.run(channel) {
+            for request in 0..<20 {
+                let port = "\(echo.port)"
+                let error = try await client.open(["streamType": "error", "port": port, "requestID": "\(request)"])
+                let data = try await client.open(["streamType": "data", "port": port, "requestID": "\(request)"])
+                try await error.finish()
+                try await data.write([1, 2, 3])
+                #expect(try await data.incoming.next() == [1, 2, 3])
+                data.abort()
+                #expect(try await error.readAll(limit: 1000).isEmpty)
+            }
+        }
+        await server.stop()
+        await echo.stop()
+    }
+
     @Test func oldWebSocketForm() async throws {
         let echo = try await LoopbackServer.echo()
         let bridge = bridge

@@ -127,7 +127,7 @@ final class SPDYConnection: Sendable {
                 state.withLock { $0.streams.removeValue(forKey: id) }?.incoming.finish()
             case .aborted(let id, let status):
                 let stream = state.withLock { $0.streams.removeValue(forKey: id) }
-                stream?.incoming.finish(throwing: StreamingError("the peer gave up the stream (status \(status))"))
+                stream?.incoming.finish(throwing: SPDYStreamReset(status: status))
             case .send(let frame):
                 // Answers to what the peer sends: one that does not read its answers loses them.
                 outgoing.offer(frame, cost: frame.cost)
@@ -206,6 +206,14 @@ final class SPDYStream: Sendable {
         while let bytes = try await incoming.next() { out += bytes.prefix(max(0, limit - out.count)) }
         return out
     }
+}
+
+/// The peer gave up one stream; the connection goes on.
+struct SPDYStreamReset: Error, Sendable, Hashable, CustomStringConvertible {
+    /// `SPDYFrame.ResetStatus`.
+    let status: UInt32
+
+    var description: String { "the peer gave up the stream (status \(status))" }
 }
 
 /// Time limits on waiting.

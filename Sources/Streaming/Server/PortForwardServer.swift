@@ -93,6 +93,11 @@ public struct PortForwardServer: Sendable {
             }
             await remote.close()
             try await error.finish()
+        } catch is SPDYStreamReset {
+            // kubectl resets the data stream when either side of a connection has ended. That is how it hangs up, no
+            // failure: anything written to the error stream would make it close every other connection too.
+            try? await error.finish()
+            data.abort()
         } catch let problem where !Task.isCancelled {
             logger.debug("port-forward failed", metadata: ["port": "\(port)", "error": "\(problem)"])
             let text = "error forwarding port \(port): \(problem)"
@@ -122,11 +127,20 @@ public struct PortForwardServer: Sendable {
             }
             group.addTask {
                 for try await bytes in remote.input { try await stream.write(bytes) }
+                // The input of a cancelled task ends too.
+                try Task.checkCancellation()
                 try await stream.finish()
                 // Nothing can come back any more; do not wait for a client that keeps its side open.
                 stream.incoming.abandon()
             }
-            try await group.waitForAll()
+            do {
+                while try await group.next() != nil {}
+            } catch {
+                // A pod that waits for more from a client that hung up would keep the other direction open for ever.
+                group.cancelAll()
+                await remote.close()
+                throw error
+            }
         }
     }
 }
