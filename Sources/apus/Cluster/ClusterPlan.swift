@@ -1,3 +1,4 @@
+import Glibc
 import ObjectModel
 
 /// Everything `apus up` decided from flags, environment, file and what the data directory records.
@@ -15,12 +16,19 @@ struct ClusterPlan: Sendable {
     /// Merges the options into what is recorded, and records the result.
     /// - Throws: `UserError` for values that make no sense or that cannot change once a cluster exists.
     static func make(
-        _ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?
-    )
-        throws -> ClusterPlan
-    {
-        func range(_ name: String, _ flag: String?, _ known: String?, _ standard: String) throws -> String {
-            guard let text = lookup.string(name, flag: flag) else { return known ?? standard }
+        _ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?,
+        registry: ClusterRegistry
+    ) throws -> ClusterPlan {
+        let others = recorded == nil ? registry.others(than: data.path) : []
+        var taken = others.flatMap { [$0.podRange, $0.serviceRange] }
+        func range(
+            _ name: String, _ flag: String?, _ known: String?, _ standard: String, _ candidates: [CIDR]
+        ) throws -> String {
+            guard let text = lookup.string(name, flag: flag) else {
+                // A machine may carry several clusters: each takes ranges that nothing here uses yet.
+                let free = ClusterRegistry.firstFree(candidates, taken: taken + ClusterRegistry.localNetworks())
+                return known ?? free?.description ?? standard
+            }
             guard let range = CIDR(text), range.family == .ipv4, range.prefixLength <= 28 else {
                 throw UserError("--\(name) is \"\(text)\": give an IPv4 range such as \(standard)")
             }
@@ -30,10 +38,22 @@ struct ClusterPlan: Sendable {
                     "--\(name) is \(canonical), but this cluster was made with \(known), which cannot change: leave the "
                         + "option out, or make a new cluster in another --data-dir")
             }
+            if let other = others.first(where: { $0.podRange.overlaps(range) || $0.serviceRange.overlaps(range) }) {
+                throw UserError(
+                    "--\(name) \(canonical) overlaps the ranges of the cluster in \(other.path) (pods \(other.podRange), "
+                        + "services \(other.serviceRange)): choose another, or leave the option out")
+            }
             return canonical
         }
-        let podCIDR = try range("pod-cidr", options.podCidr, recorded?.podCIDR, "10.244.0.0/16")
-        let serviceCIDR = try range("service-cidr", options.serviceCidr, recorded?.serviceCIDR, "10.96.0.0/12")
+        // What is asked for goes first, so that the chosen one avoids it.
+        let asksForServices = lookup.string("service-cidr", flag: options.serviceCidr).flatMap { CIDR($0) }
+        if let asksForServices { taken.append(asksForServices) }
+        let podCIDR = try range(
+            "pod-cidr", options.podCidr, recorded?.podCIDR, "10.244.0.0/16", ClusterRegistry.podCandidates)
+        if let pods = CIDR(podCIDR) { taken.append(pods) }
+        let serviceCIDR = try range(
+            "service-cidr", options.serviceCidr, recorded?.serviceCIDR, "10.96.0.0/12",
+            ClusterRegistry.serviceCandidates)
         if let pods = CIDR(podCIDR), let services = CIDR(serviceCIDR), pods.overlaps(services) {
             throw UserError("--pod-cidr \(podCIDR) and --service-cidr \(serviceCIDR) overlap: choose other ranges")
         }
@@ -54,6 +74,10 @@ struct ClusterPlan: Sendable {
             serviceCIDR: serviceCIDR, nodeName: nodeName, nodeIP: nodeIP, port: port, dnsPort: dnsPort)
         identity.externalContainerd =
             lookup.string("containerd", flag: options.containerd) ?? recorded?.externalContainerd
+        if let socket = identity.externalContainerd, access(socket, F_OK) != 0 {
+            throw UserError(
+                "there is no containerd socket at \(socket): start that containerd, or leave out --containerd")
+        }
         return ClusterPlan(
             data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
             bindAddress: bindAddress)

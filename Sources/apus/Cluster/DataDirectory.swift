@@ -77,6 +77,7 @@ final class DataDirectory: Sendable {
     }
 
     func sub(_ name: String) -> String { "\(path)/\(name)" }
+    var canReadCredentials: Bool { access(sub("pki/admin.kubeconfig"), R_OK) == 0 }
     private var identityPath: String { sub("cluster.json") }
 
     /// The recorded identity; nil when there is none.
@@ -100,6 +101,24 @@ final class DataDirectory: Sendable {
         return identity
     }
 
+    /// - Throws: `UserError` when a folder that holds no cluster yet is somebody else's. A kubeconfig, configuration and
+    ///   logs may lie in it: people keep them beside the data.
+    func requireNotForeign() throws {
+        guard let handle = opendir(path) else { return }
+        defer { closedir(handle) }
+        while let item = readdir(handle) {
+            let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            let known = Self.ownNames + ["lost+found", "log", "kc"]
+            let endings = ["log", "config", ".out", ".err", ".pid", ".yaml", ".yml", ".conf", ".env"]
+            if name.hasPrefix(".") || known.contains(name) || endings.contains(where: name.hasSuffix) { continue }
+            throw UserError(
+                "\(path) holds no cluster but files of something else (\(name)): choose a new or empty folder with "
+                    + "--data-dir. Nothing was changed")
+        }
+    }
+
     func record(_ identity: Identity) throws {
         do {
             try FileText.replace(
@@ -116,7 +135,8 @@ final class DataDirectory: Sendable {
         let file: FileDescriptor
         do {
             file = try FileDescriptor.open(
-                FilePath(lockPath), .readWrite, options: [.create, .closeOnExec], permissions: .ownerReadWrite)
+                FilePath(lockPath), .readWrite, options: [.create, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
         } catch let error as Errno {
             throw Self.explain(error, "open", lockPath)
         }

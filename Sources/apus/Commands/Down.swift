@@ -42,6 +42,7 @@ struct Down: AsyncParsableCommand {
         NodeRemains.unmount(below: data.path)
         NodeRemains.removeCgroups(named: "apus-\(identity.clusterID)")
         NodeRemains.removeTree(data.sub("pods"))
+        ClusterRegistry().remove(identity.clusterID)
         if purge {
             print("removing the data in \(data.path)")
             for name in DataDirectory.ownNames { NodeRemains.removeTree(data.sub(name)) }

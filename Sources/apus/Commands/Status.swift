@@ -23,6 +23,10 @@ struct Status: AsyncParsableCommand {
         }
         print("apus       running, process \(process)")
         print("server     https://127.0.0.1:\(identity.port)")
+        guard data.canReadCredentials else {
+            throw UserError(
+                "the components' health needs the administrator's key, which only root can read: run it with sudo")
+        }
         let access = try KubeconfigLocation.access(data.sub("pki/admin.kubeconfig"))
         let connection: HTTPConnection
         do {

@@ -21,9 +21,9 @@ struct UpOptions: ParsableArguments {
     @Option(
         name: .customLong("node-ip"), help: "Address of this node, default that of the default route (APUS_NODE_IP).")
     var nodeIp: String?
-    @Option(help: "Addresses of pods, default 10.244.0.0/16 (APUS_POD_CIDR).")
+    @Option(help: "Addresses of pods, default 10.244.0.0/16 or the next free (APUS_POD_CIDR).")
     var podCidr: String?
-    @Option(help: "Addresses of services, default 10.96.0.0/12 (APUS_SERVICE_CIDR).")
+    @Option(help: "Addresses of services, default 10.96.0.0/12 or the next free (APUS_SERVICE_CIDR).")
     var serviceCidr: String?
     @Option(help: "Port of the cluster's DNS server on the node's pod gateway address, default 10053 (APUS_DNS_PORT).")
     var dnsPort: Int?
@@ -95,12 +95,15 @@ struct Up: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let data = DataDirectory(path: cluster.dataDirectory(lookup))
         let recorded = try data.identity()
-        let plan = try ClusterPlan.make(options, lookup: lookup, data: data, recorded: recorded)
+        if recorded == nil { try data.requireNotForeign() }
+        let registry = ClusterRegistry()
+        let plan = try ClusterPlan.make(options, lookup: lookup, data: data, recorded: recorded, registry: registry)
         try Preflight.requirePrograms(ownContainerd: plan.identity.externalContainerd == nil)
         try data.open()
         try Preflight.requireDiskSpace(data.path)
         try await Preflight.requireFreePort(plan.identity.port, address: plan.bindAddress, option: "--port")
         if recorded != plan.identity { try data.record(plan.identity) }
+        registry.record(plan.identity, path: data.path)
         return plan
     }
 

@@ -44,11 +44,23 @@ struct SettingsLookup {
             guard let members = try Yams.load(yaml: text) as? [String: Any] else {
                 throw UserError("the configuration file \(path) is not a map of option names to values")
             }
+            if let unknown = members.keys.sorted().first(where: { !Self.names.contains($0) }) {
+                throw UserError(
+                    "the configuration file \(path) has the unknown key \"\(unknown)\": it takes "
+                        + Self.names.sorted().joined(separator: ", "))
+            }
             file = members.mapValues { "\($0)" }
         } catch let error as YamlError {
             throw UserError("the configuration file \(path) is not valid YAML: \(error)")
         }
     }
+
+    /// The options that a file can hold.
+    private static let names: Set = [
+        "data-dir", "kubeconfig", "port", "bind-address", "node-name", "node-ip", "pod-cidr", "service-cidr",
+        "dns-port",
+        "containerd", "log-level",
+    ]
 
     func string(_ name: String, flag: String?) -> String? { flag ?? Self.environment(name) ?? file[name] }
 
