@@ -166,7 +166,7 @@ def test_hooks_and_graceful_end(namespace, registry):
 def test_logs(namespace, registry):
     namespace.run_pod("talk", f"""
   containers:
-  - {{name: main, image: {registry}/e2e/tools:1, command: [sh, -c, 'for i in 1 2 3 4 5; do echo line $i; done; echo oops >&2; sleep 600']}}
+  - {{name: main, image: {registry}/e2e/tools:1, command: [sh, -c, 'for i in 1 2 3 4 5; do echo line $i; done; sleep 1; echo oops >&2; sleep 600']}}
 """)
     eventually(lambda: "oops" in namespace.kubectl("logs", "talk").stdout, 20, "the log")
     assert namespace.kubectl("logs", "talk", "--tail=2").stdout == "line 5\noops\n"

@@ -31,6 +31,8 @@ actor PodWorker {
 
     // Starting.
     var starter: Task<Void, Never>?
+    /// The containers that `starter` is for.
+    private var starting: Set<String> = []
     var volumes: [String: MountedVolume]?
     var isPrepared = false
     var retryAt: [String: Timestamp] = [:]
@@ -245,7 +247,8 @@ actor PodWorker {
             return
         }
         for kill in actions.kill { stop(kill) }
-        for name in actions.backingOff { noteBackoff(name) }
+        // A start notes its own back-off before it is done: what is being started does not wait.
+        for name in actions.backingOff where !starting.contains(name) { noteBackoff(name) }
         settleImageBackoff()
         if let delay = actions.checkAfter { check(after: delay) }
         guard starter == nil, actions.createSandbox || !actions.start.isEmpty else { return }
@@ -253,6 +256,7 @@ actor PodWorker {
             check(after: at - .now)
             return
         }
+        starting = Set(actions.start)
         starter = Task {
             await self.start(actions)
             self.starterEnded()
@@ -260,6 +264,7 @@ actor PodWorker {
     }
     private func starterEnded() {
         starter = nil
+        starting = []
         wake.yield()
     }
 
