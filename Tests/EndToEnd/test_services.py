@@ -14,7 +14,7 @@ metadata: {{name: web}}
 spec:
   replicas: 3
   selector: {{matchLabels: {{app: web}}}}
-  strategy: {{rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}}}
+  strategy: {{type: RollingUpdate, rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}}}
   template:
     metadata: {{labels: {{app: web}}}}
     spec:
