@@ -45,23 +45,32 @@ public final class HTTPConnection: Sendable {
 
     /// Connects and shakes hands; at most 5 s.
     public static func open(_ access: ClusterAccess, tls: TLSContext) async throws -> HTTPConnection {
+        let channel = try await connect(access, tls: tls) { channel in
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHTTPClientHandlers()
+            try pipeline.addHandler(AnswerCollector())
+        }
+        return HTTPConnection(
+            channel: channel, authorization: access.token.map { "Bearer \($0)" },
+            host: "\(access.host):\(access.port)")
+    }
+
+    /// Connects with TLS; `configure` adds what speaks behind it.
+    static func connect(
+        _ access: ClusterAccess, tls: TLSContext, configure: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws -> any Channel {
         let isAddress = (try? SocketAddress(ipAddress: access.host, port: 0)) != nil
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .connectTimeout(.seconds(5))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(
+                    try channel.pipeline.syncOperations.addHandler(
                         NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : access.host))
-                    try pipeline.addHTTPClientHandlers()
-                    try pipeline.addHandler(AnswerCollector())
+                    try configure(channel)
                 }
             }
             .connect(host: access.host, port: access.port).get()
-        return HTTPConnection(
-            channel: channel, authorization: access.token.map { "Bearer \($0)" },
-            host: "\(access.host):\(access.port)")
     }
 
     /// Sends a request; the future is completed on the connection's event loop.

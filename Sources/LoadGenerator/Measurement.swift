@@ -7,6 +7,8 @@ public struct Measurement: Sendable {
     public var elapsed: Duration
     /// Seconds of each request, sorted.
     public var latencies: [Double]
+    /// CPU time that the server's processes used meanwhile, in seconds; nil when it was not asked for.
+    public var serverSeconds: Double?
 
     public init(name: String, failures: Int, elapsed: Duration, latencies: [Double]) {
         self.name = name
@@ -15,6 +17,9 @@ public struct Measurement: Sendable {
         self.elapsed = elapsed
         self.latencies = latencies.sorted()
     }
+
+    /// Microseconds of the server's CPU time for each request.
+    public var serverMicroseconds: Double? { serverSeconds.map { $0 * 1e6 / Double(max(count, 1)) } }
 
     public var perSecond: Double { Double(count) / max(elapsed.inSeconds, 1e-9) }
 

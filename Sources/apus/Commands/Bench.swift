@@ -22,6 +22,8 @@ struct Bench: AsyncParsableCommand {
         var size = 1024
         @Option(help: "Namespace that is made for the objects and deleted afterwards.")
         var namespace = "apus-bench"
+        @Option(help: "A process of the server on this machine, to measure its CPU time too; can be repeated.")
+        var pid: [Int] = []
         @Option(help: "`table` or `json`.")
         var output = "table"
 
@@ -31,9 +33,13 @@ struct Bench: AsyncParsableCommand {
             }
             let load = CrudLoad(
                 access: try KubeconfigLocation.access(kubeconfig), namespace: namespace, clients: clients,
-                requests: requests, size: size)
+                requests: requests, size: size, serverProcesses: pid)
             let isTable = output != "json"
-            if isTable { print("             per second    p50 ms    p90 ms    p99 ms  failures") }
+            if isTable {
+                print(
+                    "             per second    p50 ms    p90 ms    p99 ms  failures"
+                        + (pid.isEmpty ? "" : "  server CPU µs/request"))
+            }
             try await load.run { measurement in
                 print(isTable ? Self.row(measurement) : Self.json(measurement).description)
             }
@@ -50,18 +56,22 @@ struct Bench: AsyncParsableCommand {
                 String(repeating: " ", count: max(0, width - cell.count)) + cell
             }
             let name = measurement.name + String(repeating: " ", count: max(0, 13 - measurement.name.count))
+            let cpu = measurement.serverMicroseconds.map { decimal($0, 1) }
             return name + padded.joined()
+                + (cpu.map { String(repeating: " ", count: max(0, 23 - $0.count)) + $0 } ?? "")
         }
 
         private static func json(_ measurement: Measurement) -> JSON {
             func number(_ value: Double) -> JSON { .number(JSONNumber(text: decimal(value, 3))) }
-            return [
+            var json: JSON = [
                 "name": .string(measurement.name), "count": JSON(measurement.count),
                 "failures": JSON(measurement.failures), "perSecond": number(measurement.perSecond),
                 "p50Milliseconds": number(measurement.percentile(0.5) * 1000),
                 "p90Milliseconds": number(measurement.percentile(0.9) * 1000),
                 "p99Milliseconds": number(measurement.percentile(0.99) * 1000),
             ]
+            if let cpu = measurement.serverMicroseconds { json["serverMicrosecondsPerRequest"] = number(cpu) }
+            return json
         }
 
         /// Fixed-point text without Foundation.
