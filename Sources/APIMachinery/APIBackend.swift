@@ -14,6 +14,8 @@ public protocol APIBackend: Sendable {
     var catalog: Catalog { get }
 
     func get(_ resource: ResourceDefinition, _ key: ObjectKey, resourceVersion: String) async throws -> Object
+    /// What `get` without a revision answers, when that needs no waiting; nil: ask `get`.
+    func getAtOnce(_ resource: ResourceDefinition, _ key: ObjectKey) -> Object?
     func list(_ resource: ResourceDefinition, namespace: String?, options: ListOptions) async throws -> ObjectList
     func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws -> WatchSubscription
 
@@ -37,6 +39,10 @@ public protocol APIBackend: Sendable {
     ) async throws -> ObjectList
     /// Reads a subresource that is not the object: `scale`.
     func getSubresource(_ resource: ResourceDefinition, _ key: ObjectKey, subresource: String) async throws -> JSON
+}
+
+extension APIBackend {
+    public func getAtOnce(_ resource: ResourceDefinition, _ key: ObjectKey) -> Object? { nil }
 }
 
 /// Who asks, and how strictly.

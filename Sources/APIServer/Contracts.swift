@@ -37,8 +37,14 @@ public struct TokenIdentity: Sendable {
 /// Whether a user may do something. The composing executable adapts the Security module to it.
 public protocol Authorizer: Sendable {
     func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision
+    /// The same without waiting; nil when it cannot be said without.
+    func authorizeAtOnce(_ attributes: AuthorizationAttributes) -> AuthorizationDecision?
     /// What a user may do in a namespace, for `kubectl auth can-i --list`.
     func rules(for user: UserInfo, namespace: String) async -> AuthorizationRules
+}
+
+extension Authorizer {
+    public func authorizeAtOnce(_ attributes: AuthorizationAttributes) -> AuthorizationDecision? { nil }
 }
 
 /// The answer of an `Authorizer`.

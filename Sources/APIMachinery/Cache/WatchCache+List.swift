@@ -94,8 +94,7 @@ extension WatchCache {
                 if !everything { break }
                 continue
             }
-            for index in start..<max(start, bucket.count) {
-                let entry = bucket.entries[index]
+            for entry in bucket.entries(from: start) {
                 guard everything || selection.matches(entry.object, nodeName: entry.node) else { continue }
                 if let limit, page.objects.count == limit {
                     page.next = page.objects.last?.key
@@ -136,8 +135,7 @@ extension WatchCache {
             var start = 0
             if let after, namespace == after.namespace { start = bucket.upperBound(after.name) }
             if let after, namespace < after.namespace { continue }
-            for index in start..<max(start, bucket.count) where !isFull {
-                let entry = bucket.entries[index]
+            for entry in bucket.entries(from: start) where !isFull {
                 let key = entry.object.key
                 while pastIndex < past.count, past[pastIndex].0 < key {
                     take(past[pastIndex].1)

@@ -36,7 +36,8 @@ extension WatchCache {
             case .everything, .everythingThenBookmark:
                 let namespaces = selection.namespace.map { [$0] } ?? state.sortedNamespaces()
                 for namespace in namespaces {
-                    for entry in state.buckets[namespace]?.entries ?? []
+                    guard let bucket = state.buckets[namespace] else { continue }
+                    for entry in bucket.entries()
                     where selection.matches(entry.object, nodeName: entry.node) {
                         initial.append(WatchEvent(.added, entry.object))
                     }

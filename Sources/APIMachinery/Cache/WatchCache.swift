@@ -159,10 +159,12 @@ final class WatchCache: Sendable {
     /// Everything in a namespace, or everywhere.
     func all(namespace: String? = nil) -> [Object] {
         state.withLock { state in
-            if let namespace { return state.buckets[namespace]?.entries.map(\.object) ?? [] }
+            if let namespace { return state.buckets[namespace].map { $0.entries().map(\.object) } ?? [] }
             var result: [Object] = []
             result.reserveCapacity(state.count)
-            for name in state.sortedNamespaces() { result += state.buckets[name]?.entries.map(\.object) ?? [] }
+            for name in state.sortedNamespaces() {
+                if let bucket = state.buckets[name] { result += bucket.entries().map(\.object) }
+            }
             return result
         }
     }

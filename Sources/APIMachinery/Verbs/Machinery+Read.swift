@@ -12,6 +12,11 @@ extension Machinery: APIBackend {
         return VersionConversion.object(object, as: resource.kind)
     }
 
+    public func getAtOnce(_ resource: ResourceDefinition, _ key: ObjectKey) -> Object? {
+        guard resource.hasVerb("get"), let object = cached(resource.resource, key) else { return nil }
+        return VersionConversion.object(object, as: resource.kind)
+    }
+
     public func list(_ resource: ResourceDefinition, namespace: String?, options: ListOptions) async throws
         -> ObjectList
     {

@@ -15,12 +15,21 @@ struct Credentials: Sendable {
     /// - Throws: `StatusError` 401 for a bad token, 403 for an impersonation that is not allowed.
     func user(of request: Request) async throws -> UserInfo {
         let user = try await ownUser(of: request)
-        guard
-            request.headers.contains(where: {
-                $0.name.utf8.count > 12 && $0.name.lowercased().hasPrefix("impersonate-")
-            })
-        else { return user }
+        guard Self.impersonates(request) else { return user }
         return try await impersonated(by: user, request.headers)
+    }
+
+    /// The user, when the connection's certificate alone says who that is.
+    func userAtOnce(of request: Request) -> UserInfo? {
+        guard let user = request.connection.certificateUser, !Self.impersonates(request) else { return nil }
+        return authenticated(user)
+    }
+
+    private static func impersonates(_ request: Request) -> Bool {
+        request.headers.contains {
+            $0.name.utf8.count > 12 && ($0.name.utf8.first ?? 0) | 0x20 == UInt8(ascii: "i")
+                && $0.name.lowercased().hasPrefix("impersonate-")
+        }
     }
 
     private func ownUser(of request: Request) async throws -> UserInfo {

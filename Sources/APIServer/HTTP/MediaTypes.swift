@@ -50,6 +50,9 @@ struct Representation: Sendable, Hashable {
 
     static let accepted = ["application/json", "application/yaml"]
 
+    /// A whole object as compact JSON.
+    init() {}
+
     /// Picks the best of what the client accepts.
     /// - Throws: `StatusError` 406.
     init(_ request: Request) throws {

@@ -20,7 +20,7 @@ struct RequestInfo: Sendable {
     var tail: [String] = []
 
     init(method: HTTPMethod, path rawPath: String, query: Query) {
-        segments = rawPath.split(separator: "/").map { percentDecoded($0) }
+        segments = rawPath.utf8.split(separator: UInt8(ascii: "/")).map { percentDecoded(Substring($0)) }
         path = "/" + segments.joined(separator: "/")
         verb = method.rawValue.lowercased()
         var rest: ArraySlice<String>

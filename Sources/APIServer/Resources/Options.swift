@@ -47,8 +47,8 @@ enum Options {
 
     /// Who writes without saying so: the program's name in its user agent.
     private static func defaultManager(_ userAgent: String) -> String {
-        let name = userAgent.prefix { $0 != "/" }.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }
-        var text = String(String.UnicodeScalarView(name))
+        let name = userAgent.utf8.prefix { $0 != UInt8(ascii: "/") }
+        var text = String(decoding: name.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self)
         while text.utf8.count > 128 { text.removeLast() }
         return text.isEmpty ? "unknown" : text
     }

@@ -4,6 +4,8 @@ import NIOHTTP2
 
 /// What turns a request into an answer. It must answer through the exchange; what it leaves unanswered becomes a 500.
 protocol RequestService: Sendable {
+    /// The answer to a request that needs no waiting and little time; nil for all others, which go to `handle`.
+    func answerAtOnce(_ request: Request) -> Response?
     func handle(_ request: Request, _ exchange: Exchange) async
 }
 
@@ -50,6 +52,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var reservedBytes = 0
     private var context: ChannelHandlerContext?
     private var task: Task<Void, Never>?
+    /// Answering delivers the next pipelined request; only the first is answered within the other's call.
+    private var isAnsweringAtOnce = false
 
     // The answer of the current request.
     private(set) var serial: UInt64 = 0
@@ -61,12 +65,15 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var version = HTTPVersion.http1_1
     private var waiter: CheckedContinuation<Void, any Error>?
     private var isWaitAbandoned = false
-    private var answerTimer: Scheduled<Void>?
     private var stallTimer: Scheduled<Void>?
 
-    // When the client has to have done something by.
+    // When the client has to have done something by, and when the answer has to be there. Both change with every
+    // request, so one timer serves both: it rests until the earliest of the times that it knew, then looks again.
     private var clientDeadline = NIODeadline.distantFuture
-    private var clientTimer: Scheduled<Void>?
+    private var answerDeadline = NIODeadline.distantFuture
+    private var isAnswerTimeoutError = false
+    private var timer: Scheduled<Void>?
+    private var timerDeadline = NIODeadline.distantFuture
 
     init(
         connection: Connection, connections: Connections, service: any RequestService, limits: RequestHandlerLimits,
@@ -87,7 +94,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        clientTimer?.cancel()
+        timer?.cancel()
         self.context = nil
     }
 
@@ -139,6 +146,12 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let request = Request(head: head, body: body, connection: connection)
         self.head = nil
         body = ByteBuffer()
+        if !isAnsweringAtOnce, let response = service.answerAtOnce(request) {
+            isAnsweringAtOnce = true
+            respond(serial, response)
+            isAnsweringAtOnce = false
+            return
+        }
         let exchange = Exchange(
             handler: NIOLoopBound(self, eventLoop: context.eventLoop), eventLoop: context.eventLoop, serial: serial,
             isHTTP2: isHTTP2)
@@ -255,16 +268,15 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Ends a request that takes too long.
     func setTimeout(_ serial: UInt64, _ amount: TimeAmount, isError: Bool) {
-        guard isCurrent(serial), let context else { return }
-        answerTimer?.cancel()
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        answerTimer = context.eventLoop.scheduleTask(in: amount) { bound.value.timedOut(serial, isError: isError) }
+        guard isCurrent(serial) else { return }
+        answerDeadline = .now() + amount
+        isAnswerTimeoutError = isError
+        armTimer()
     }
 
-    private func timedOut(_ serial: UInt64, isError: Bool) {
-        guard isCurrent(serial) else { return }
+    private func timedOut() {
         task?.cancel()
-        guard isError else { return }
+        guard isAnswerTimeoutError else { return }
         if isHeadSent {
             abort()
         } else {
@@ -278,8 +290,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func cleanUpAnswer() {
-        answerTimer?.cancel()
-        answerTimer = nil
+        answerDeadline = .distantFuture
         isWaitAbandoned = false
         resumeWaiter(throwing: ConnectionClosed())
         connections.releaseBody(reservedBytes)
@@ -308,7 +319,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let pipeline = channel.pipeline.syncOperations
         let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers)
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
-        answerTimer?.cancel()
+        answerDeadline = .distantFuture
         connections.releaseBody(reservedBytes)
         reservedBytes = 0
         phase = .upgraded
@@ -338,7 +349,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let task = self.task
         phase = .closed
         cleanUpAnswer()
-        clientTimer?.cancel()
+        timer?.cancel()
         task?.cancel()
         context.fireChannelInactive()
     }
@@ -371,26 +382,33 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Closes the connection unless the client did its part in time; one timer that is moved lazily.
+    /// Closes the connection unless the client did its part in time.
     private func expect(within amount: TimeAmount?) {
         clientDeadline = amount.map { .now() + $0 } ?? .distantFuture
-        if clientTimer == nil, let amount, let context { armClientTimer(amount, context) }
+        armTimer()
     }
 
-    private func armClientTimer(_ amount: TimeAmount, _ context: ChannelHandlerContext) {
+    /// Makes the timer end early enough for both deadlines. One that ends too early does no harm.
+    private func armTimer() {
+        let deadline = min(clientDeadline, answerDeadline)
+        guard deadline < timerDeadline, let context else { return }
+        timer?.cancel()
+        timerDeadline = deadline
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        clientTimer = context.eventLoop.scheduleTask(in: amount) { bound.value.checkClient() }
+        timer = context.eventLoop.scheduleTask(deadline: deadline) { bound.value.checkDeadlines() }
     }
 
-    private func checkClient() {
-        clientTimer = nil
-        guard let context, phase != .closed, phase != .upgraded else { return }
-        let left = clientDeadline == .distantFuture ? limits.idleTimeout : clientDeadline - .now()
-        if left > .nanoseconds(0) {
-            armClientTimer(left, context)
-        } else {
-            abort()
+    private func checkDeadlines() {
+        timer = nil
+        timerDeadline = .distantFuture
+        guard phase != .closed, phase != .upgraded else { return }
+        let now = NIODeadline.now()
+        if clientDeadline <= now { return abort() }
+        if answerDeadline <= now, phase == .responding {
+            answerDeadline = .distantFuture
+            timedOut()
         }
+        armTimer()
     }
 }
 

@@ -20,7 +20,11 @@ final class ClusterAuthorizer: Authorizer, Service {
         }
     }
 
-    func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision {
+    func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision { decision(attributes) }
+
+    func authorizeAtOnce(_ attributes: AuthorizationAttributes) -> AuthorizationDecision? { decision(attributes) }
+
+    private func decision(_ attributes: AuthorizationAttributes) -> AuthorizationDecision {
         switch roles.authorize(attributes) {
         case .allowed(let reason): .allowed(reason: reason)
         case .noOpinion(let reason): .denied(reason: reason)
