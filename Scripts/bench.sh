@@ -68,6 +68,6 @@ pods warm 1 >/dev/null
 echo "1 pod: create to Running          $(pods one 1) s (kubectl's own time included)"
 echo "20 pods: create to Running        $(pods twenty 20) s (kubectl's own time included)"
 echo
-"$apus" bench crud --kubeconfig "$KUBECONFIG" --clients 64 --requests "${APUS_BENCH_REQUESTS:-20000}" --size 1024
+"$apus" bench crud --kubeconfig "$KUBECONFIG" --clients 64 --requests "${APUS_BENCH_REQUESTS:-20000}" --size 1024 --pid "$pid"
 echo
 echo "memory of apus after the load     $(rss "$pid") MiB"
