@@ -72,8 +72,8 @@ spec:
     managers = namespace.get("deployment", "moved", "-o", "jsonpath={.metadata.managedFields[*].manager}").split()
     assert "kubectl" in managers and "kubectl-client-side-apply" not in managers
     assert namespace.kubectl("diff", "--server-side", "-f", "-", text=less).returncode == 0
-    namespace.kubectl("scale", "deployment", "moved", "--replicas=0")
-    assert "unchanged" in namespace.kubectl("apply", "-f", "-", text=less).stdout
+    namespace.apply(text)
+    assert namespace.get("deployment", "moved", "-o", names) == "A B"
 
 
 def test_bad_input_gets_a_clear_answer(cluster, namespace):

@@ -78,6 +78,11 @@ private let mapHead = #""apiVersion":"v1","kind":"ConfigMap","metadata":{"name":
         )
         let entry = tree["metadata"]["managedFields"][0]
         #expect(entry["apiVersion"].string == "apps/v1" && entry["fieldsType"].string == "FieldsV1")
+        // The short way of a create and the sets of an update name the same fields.
+        let long = Keeper().ownership.created(
+            tree, given: [["manager": "z", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": ["f:z": [:]]]],
+            by: Keeper().writer("kubectl-create"))
+        #expect(long.elements.last?["fieldsV1"] == entry["fieldsV1"] && long.elements.count == 2)
     }
 
     @Test("An update takes what it changes, and only that")

@@ -37,7 +37,7 @@ extension FieldOwnership {
         guard let live else {
             return Applied(object: configuration, managed: ManagedFields(entries: fields.isEmpty ? [] : [own]).json)
         }
-        var managed = (try? ManagedFields(live["metadata"]["managedFields"])) ?? ManagedFields()
+        var managed = (try? ManagedFields(live["metadata"]["managedFields"], isTrusted: true)) ?? ManagedFields()
         if managed.entries.isEmpty {
             let existing = FieldSet(nodes: walk.fields(of: live, root, isAdded: true)).subtractingTrees(ignored)
             managed.entries = [

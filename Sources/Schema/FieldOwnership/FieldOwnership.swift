@@ -69,10 +69,22 @@ public struct FieldOwnership: Sendable {
     /// `managedFields` of a new object.
     /// - Parameter given: what the client sent as `managedFields`; usually null.
     public func created(_ object: JSON, given: JSON = .null, by writer: Writer) -> JSON {
-        var managed = (try? ManagedFields(given)) ?? ManagedFields()
-        let fields = FieldSet(nodes: walk.fields(of: object, root, isAdded: true)).subtractingTrees(ignored)
-        record(FieldChanges(touched: fields), in: &managed, by: writer) { _ in nil }
-        return managed.json
+        guard given.elements.isEmpty else {
+            var managed = (try? ManagedFields(given)) ?? ManagedFields()
+            let fields = FieldSet(nodes: walk.fields(of: object, root, isAdded: true)).subtractingTrees(ignored)
+            record(FieldChanges(touched: fields), in: &managed, by: writer) { _ in nil }
+            return managed.json
+        }
+        // The usual case has one owner of everything, and is written without a set in between.
+        let fields = walk.written(object, root, except: ignored)
+        if fields.members.isEmpty { return .null }
+        var entry: JSON = ["manager": .string(writer.manager), "operation": "Update"]
+        entry["apiVersion"] = .string(kind.apiVersion)
+        entry["time"] = .string(writer.time)
+        entry["fieldsType"] = "FieldsV1"
+        entry["fieldsV1"] = fields
+        if !writer.subresource.isEmpty { entry["subresource"] = .string(writer.subresource) }
+        return [entry]
     }
 
     /// `managedFields` after an update.
@@ -87,7 +99,8 @@ public struct FieldOwnership: Sendable {
         if source.elements.isEmpty { return .null }
         let changes = self.changes(from: old, to: new)
         if isSame, changes.isEmpty { return stored }
-        guard var managed = (try? ManagedFields(source)) ?? (try? ManagedFields(stored)) else { return stored }
+        let read = (try? ManagedFields(source, isTrusted: isSame)) ?? (try? ManagedFields(stored, isTrusted: true))
+        guard var managed = read else { return stored }
         if !changes.isEmpty {
             record(changes, in: &managed, by: writer) { self.changes(from: old, to: new, in: $0) }
         } else {
@@ -132,9 +145,8 @@ public struct FieldOwnership: Sendable {
                 if others[entry.apiVersion] == nil { others[entry.apiVersion] = elsewhere(entry.apiVersion) }
                 if let other = others[entry.apiVersion] ?? nil { lost = other }
             }
-            var kept = entry.fields.subtracting(lost.removed)
-            if !entry.isSameManager(as: own) { kept = kept.subtracting(lost.touched) }
-            if kept != entry.fields { managed.entries[index].fields = kept }
+            let taken = entry.isSameManager(as: own) ? lost.removed : lost.removed.union(lost.touched)
+            if entry.intersects(taken) { managed.entries[index].fields = entry.fields.subtracting(taken) }
         }
         if changes.touched.isEmpty {
             // Removing fields is a write of this manager too, if it has an entry.

@@ -73,7 +73,7 @@ extension FieldSet {
     /// The `FieldsV1` form.
     public var fieldsV1: JSON { Self.written(nodes, isMember: false) }
 
-    private static func written(_ nodes: [Node], isMember: Bool) -> JSON {
+    static func written(_ nodes: [Node], isMember: Bool) -> JSON {
         if nodes.isEmpty { return .object([:]) }
         let hasSelf = isMember ? 1 : 0
         var keys = ContiguousArray<String>()
@@ -89,6 +89,37 @@ extension FieldSet {
             values.append(written(node.children, isMember: node.isMember))
         }
         return .object(JSONObject(uncheckedUniqueKeys: keys, values: values))
+    }
+}
+
+// MARK: - Questions to the stored form, without reading it whole
+
+extension FieldSet {
+    /// Whether a stored set and this one have a member in common.
+    func intersects(fieldsV1 json: JSON) -> Bool { Self.intersects(nodes, json) }
+    /// Whether a stored set has all members of this one.
+    func isContained(inFieldsV1 json: JSON) -> Bool { Self.isContained(nodes, json) }
+
+    private static func intersects(_ nodes: [Node], _ json: JSON) -> Bool {
+        guard case .object(let members) = json, !members.isEmpty else { return false }
+        return nodes.contains { node in
+            guard let inner = members[node.step] else { return false }
+            return node.isMember && isMember(inner) || intersects(node.children, inner)
+        }
+    }
+
+    private static func isContained(_ nodes: [Node], _ json: JSON) -> Bool {
+        if nodes.isEmpty { return true }
+        guard case .object(let members) = json else { return false }
+        return nodes.allSatisfy { node in
+            guard let inner = members[node.step] else { return false }
+            return (!node.isMember || isMember(inner)) && isContained(node.children, inner)
+        }
+    }
+
+    private static func isMember(_ json: JSON) -> Bool {
+        guard case .object(let members) = json else { return false }
+        return members.isEmpty || members["."] != nil
     }
 }
 

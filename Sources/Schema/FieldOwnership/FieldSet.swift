@@ -47,7 +47,8 @@ public struct FieldSet: Sendable, Hashable {
         return found
     }
 
-    private static func pathText(of step: String) -> String {
+    /// A step as it stands in a path for people.
+    static func pathText(of step: String) -> String {
         let text = step.dropFirst(2)
         switch step.utf8.first {
         case UInt8(ascii: "k"):

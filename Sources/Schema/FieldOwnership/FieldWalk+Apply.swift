@@ -3,49 +3,52 @@ import JSON
 extension FieldWalk {
     // MARK: Checking what is applied
 
-    /// Problems of an applied value: repeated items and items without their keys.
-    func problems(of value: JSON, _ type: FieldType, path: String = "") -> [FieldProblem] {
+    /// Problems of an applied value: repeated items and items without their keys. Paths are made for problems only.
+    func problems(of value: JSON, _ type: FieldType) -> [FieldProblem] {
         let shape = type.shape(schema)
         switch (shape, value) {
         case (.record, .object(let members)), (.map, .object(let members)), (.deduced, .object(let members)):
-            return members.flatMap { problems(of: $0.value, member($0.key, of: shape).type, path: path + "." + $0.key) }
+            var found: [FieldProblem] = []
+            for (name, inner) in members {
+                let below = problems(of: inner, member(name, of: shape).type)
+                if !below.isEmpty { found += below.map { $0.inside(".\(name)") } }
+            }
+            return found
         case (.set, .array(let elements)):
             var seen: Set<String> = []
             return elements.compactMap { element in
                 seen.insert(Steps.value(element)).inserted
-                    ? nil : FieldProblem(path: path, message: "duplicate entries for key [=\(element)]")
+                    ? nil : FieldProblem(path: "", message: "duplicate entries for key [=\(element)]")
             }
         case (.keyed(let keys, let element), .array(let items)):
             var found: [FieldProblem] = []
             var seen: Set<String> = []
             for (index, item) in items.enumerated() {
-                guard case .object = item else {
-                    found.append(
-                        FieldProblem(
-                            path: path,
-                            message: "element \(index): associative list with keys may not have non-map elements"))
-                    continue
-                }
-                if keys.allSatisfy({ item[$0].isNull && element.defaultKey($0, schema) == nil }) {
-                    let names = keys.map { "\"\($0)\"" }.joined(separator: " ")
-                    found.append(
-                        FieldProblem(
-                            path: path,
-                            message: "element \(index): associative list with keys has an element that omits all key "
-                                + "fields [\(names)] (and doesn't have default values for any key fields)"))
+                if let message = keyProblem(item, keys, element) {
+                    found.append(FieldProblem(path: "", message: "element \(index): \(message)"))
                     continue
                 }
                 let step = step(item, keys, element)
-                let place = path + (FieldSet(nodes: [Node(step: step, isMember: true)]).paths.first ?? "")
                 if !seen.insert(step).inserted {
-                    let key = place.dropFirst(path.count)
-                    found.append(FieldProblem(path: path, message: "duplicate entries for key \(key)"))
+                    found.append(
+                        FieldProblem(path: "", message: "duplicate entries for key \(FieldSet.pathText(of: step))"))
                 }
-                found += problems(of: item, element, path: place)
+                let below = problems(of: item, element)
+                if !below.isEmpty { found += below.map { $0.inside(FieldSet.pathText(of: step)) } }
             }
             return found
         default: return []
         }
+    }
+
+    /// Why an item of a keyed list cannot be told from others.
+    private func keyProblem(_ item: JSON, _ keys: [String], _ element: FieldType) -> String? {
+        guard case .object = item else { return "associative list with keys may not have non-map elements" }
+        guard keys.allSatisfy({ item[$0].isNull && element.defaultKey($0, schema) == nil }) else { return nil }
+        let names = keys.map { "\"\($0)\"" }.joined(separator: " ")
+        return
+            "associative list with keys has an element that omits all key fields [\(names)] (and doesn't have default "
+            + "values for any key fields)"
     }
 
     // MARK: Merging

@@ -1,10 +1,12 @@
 import JSON
 
 /// Problems of an applied object that its type alone shows: `.spec.ports: element 0: …`.
-struct FieldProblem: Error {
+struct FieldProblem {
     var path: String
     var message: String
     var description: String { "\(path): \(message)" }
+    /// The same problem, seen from further out.
+    func inside(_ outer: String) -> FieldProblem { FieldProblem(path: outer + path, message: message) }
 }
 
 /// What a change did: the fields it set, to new values or for the first time, and those it removed.

@@ -17,11 +17,22 @@ public struct ManagedFields: Sendable {
         public var subresource = ""
         /// RFC 3339; empty when unknown.
         public var time = ""
-        public var fields: FieldSet {
-            didSet { written = nil }
+        /// The fields: as a set, or in the stored form that is read when somebody asks.
+        private var form: Form
+        private enum Form: Sendable {
+            case set(FieldSet)
+            case stored(JSON)
         }
-        /// The stored form of `fields`, while they are what was read.
-        private var written: JSON?
+
+        public var fields: FieldSet {
+            get {
+                switch form {
+                case .set(let set): set
+                case .stored(let json): (try? FieldSet(fieldsV1: json)) ?? FieldSet()
+                }
+            }
+            set { form = .set(newValue) }
+        }
 
         public init(
             manager: String, operation: Operation, apiVersion: String, subresource: String = "", time: String = "",
@@ -32,10 +43,11 @@ public struct ManagedFields: Sendable {
             self.apiVersion = apiVersion
             self.subresource = subresource
             self.time = time
-            self.fields = fields
+            form = .set(fields)
         }
 
-        init(_ json: JSON) throws(FieldSetError) {
+        /// - Parameter isTrusted: this server wrote it, so the fields need not be read now.
+        init(_ json: JSON, isTrusted: Bool) throws(FieldSetError) {
             guard let operation = Operation(rawValue: json["operation"].string ?? "") else {
                 throw FieldSetError("the operation must be Apply or Update: \(json["operation"])")
             }
@@ -48,9 +60,44 @@ public struct ManagedFields: Sendable {
             apiVersion = json["apiVersion"].string ?? ""
             subresource = json["subresource"].string ?? ""
             time = json["time"].string ?? ""
-            let form = json["fieldsV1"]
-            fields = form.isNull ? FieldSet() : try FieldSet(fieldsV1: form)
-            written = form
+            let stored = json["fieldsV1"]
+            if stored.isNull {
+                form = .set(FieldSet())
+            } else {
+                form = isTrusted ? .stored(stored) : .set(try FieldSet(fieldsV1: stored))
+            }
+        }
+
+        /// The `FieldsV1` form.
+        private var fieldsV1: JSON {
+            switch form {
+            case .set(let set): set.fieldsV1
+            case .stored(let json): json
+            }
+        }
+
+        /// Whether nothing is owned.
+        var isEmpty: Bool {
+            switch form {
+            case .set(let set): set.isEmpty
+            case .stored(let json): json.members.isEmpty
+            }
+        }
+
+        /// Whether a set has members that this entry owns.
+        func intersects(_ set: FieldSet) -> Bool {
+            switch form {
+            case .set(let own): !own.intersection(set).isEmpty
+            case .stored(let json): set.intersects(fieldsV1: json)
+            }
+        }
+
+        /// Whether this entry owns all members of a set.
+        func contains(_ set: FieldSet) -> Bool {
+            switch form {
+            case .set(let own): set.subtracting(own).isEmpty
+            case .stored(let json): set.isContained(inFieldsV1: json)
+            }
         }
 
         var json: JSON {
@@ -58,7 +105,7 @@ public struct ManagedFields: Sendable {
             json["apiVersion"] = .string(apiVersion)
             if !time.isEmpty { json["time"] = .string(time) }
             json["fieldsType"] = "FieldsV1"
-            json["fieldsV1"] = written ?? fields.fieldsV1
+            json["fieldsV1"] = fieldsV1
             if !subresource.isEmpty { json["subresource"] = .string(subresource) }
             return json
         }
@@ -86,10 +133,11 @@ public struct ManagedFields: Sendable {
     public init(entries: [Entry] = []) { self.entries = entries }
 
     /// Reads `metadata.managedFields`; null is an empty list.
+    /// - Parameter isTrusted: this server wrote it, so the fields of an entry are read only when they are needed.
     /// - Throws: `FieldSetError` for an entry that is none.
-    public init(_ json: JSON) throws(FieldSetError) {
+    public init(_ json: JSON, isTrusted: Bool = false) throws(FieldSetError) {
         var entries: [Entry] = []
-        for element in json.elements { entries.append(try Entry(element)) }
+        for element in json.elements { entries.append(try Entry(element, isTrusted: isTrusted)) }
         self.entries = entries
     }
 
@@ -104,8 +152,9 @@ public struct ManagedFields: Sendable {
     /// Adds fields to the entry of a manager, which is made if there is none.
     mutating func add(_ entry: Entry) {
         if let place = entries.firstIndex(where: { $0.isSameManager(as: entry) }) {
-            let both = entries[place].fields.union(entry.fields)
-            if both != entries[place].fields { entries[place].fields = both }
+            if !entries[place].contains(entry.fields) {
+                entries[place].fields = entries[place].fields.union(entry.fields)
+            }
             entries[place].time = entry.time
         } else {
             entries.append(entry)
@@ -114,7 +163,7 @@ public struct ManagedFields: Sendable {
 
     /// Drops empty entries, merges the oldest updates when there are too many, and brings all into their order.
     mutating func tidy() {
-        entries.removeAll { $0.fields.isEmpty }
+        entries.removeAll { $0.isEmpty }
         entries.sort(by: Self.precedes)
         var excess = entries.count { $0.operation == .update } - Self.maximumUpdates
         guard excess > 0 else { return }

@@ -96,6 +96,9 @@ final class SchemaType: Sendable {
     let isProtobufOnly: Bool
     let fields: [SchemaField]
     let nestedMessages: [NestedMessage]
+    /// The steps of `fields` in field sets (`f:name`), and whether who first sets one owns the bare container too.
+    let steps: [String]
+    let ownsContainer: [Bool]
     private let places: [String: Int]
 
     init(
@@ -110,6 +113,8 @@ final class SchemaType: Sendable {
         self.isProtobufOnly = isProtobufOnly
         self.fields = fields
         self.nestedMessages = nestedMessages
+        steps = fields.map { Steps.field($0.name) }
+        ownsContainer = fields.map(Self.ownsContainer)
         places = Dictionary(fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
