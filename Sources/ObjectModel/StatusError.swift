@@ -98,12 +98,13 @@ public struct StatusError: Error, Sendable, Hashable, CustomStringConvertible {
         error.about(resource, name)
         return error
     }
-    /// `Pod "x" is invalid: …` with one cause per problem.
+    /// `Pod "x" is invalid: …`, or `Deployment.apps "x" is invalid: …` outside of the core group, with one cause per problem.
     public static func invalid(_ kind: GroupVersionKind, name: String, _ problems: [FieldError]) -> StatusError {
         let texts = problems.map(\.description)
         let joined = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
+        let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
         var error = StatusError(
-            code: 422, reason: .invalid, message: "\(kind.kind) \"\(name)\" is invalid: \(joined)")
+            code: 422, reason: .invalid, message: "\(qualified) \"\(name)\" is invalid: \(joined)")
         error.name = name
         error.group = kind.group
         error.kind = kind.kind

@@ -120,7 +120,8 @@ private func fields(_ object: Object, _ manager: String) -> JSON {
         }
         #expect(
             await refused({ _ in }, by: "")
-                == "422 PatchOptions \"\" is invalid: fieldManager: Required value: is required for apply patch")
+                == "422 PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
+        )
         #expect(await refused { $0["metadata"]["managedFields"] = [[:]] } == "400 metadata.managedFields must be nil")
         #expect(
             await refused { $0["spec"]["foo"] = 1 }

@@ -185,7 +185,8 @@ import Testing
             await message {
                 try await cluster.patch(.deployments, "d", ["spec": ["replicas": -1]], subresource: "scale")
             }
-                == "422 Scale \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0")
+                == "422 Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+        )
     }
 
     @Test("Ephemeral containers only grow")

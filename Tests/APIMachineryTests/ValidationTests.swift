@@ -118,7 +118,7 @@ import Testing
         ]
         for (spec, expected) in table {
             let text = await message { try await cluster.create(.deployments, Fixture.deployment("d", spec)) }
-            #expect(text == "422 Deployment \"d\" is invalid: \(expected)")
+            #expect(text == "422 Deployment.apps \"d\" is invalid: \(expected)")
         }
         try await cluster.create(.deployments, Fixture.deployment("d"))
         let other = Fixture.deployment(
@@ -131,7 +131,7 @@ import Testing
             ])
         #expect(
             await message { try await cluster.update(.deployments, other) }
-                == "422 Deployment \"d\" is invalid: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field "
+                == "422 Deployment.apps \"d\" is invalid: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field "
                 + "is immutable")
     }
 

@@ -38,13 +38,6 @@ extension StatusError {
     }
     /// Options that contradict each other or have unknown values: `PatchOptions.meta.k8s.io "" is invalid: …`.
     static func invalidOptions(_ kind: String, _ problems: [FieldError]) -> StatusError {
-        let group = "meta.k8s.io"
-        var error = StatusError.invalid(
-            GroupVersionKind(group: group, version: "v1", kind: kind), name: "", problems)
-        let prefix = "\(kind) \"\" is invalid"
-        if error.message.hasPrefix(prefix) {
-            error.message = "\(kind).\(group) \"\" is invalid" + error.message.dropFirst(prefix.count)
-        }
-        return error
+        StatusError.invalid(GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: kind), name: "", problems)
     }
 }
