@@ -56,11 +56,14 @@ final class Inbox: Sendable {
         for pod in taken.failedBindings { core.bindingFailed(pod, now: now) }
     }
 
-    /// Returns when something came in, or at the time.
+    /// Returns when something came in, or at the time. May return earlier, at most once a second: a cancelled sleep is
+    /// kept by the system until its time, so long ones must not be made for every event.
     func wait(until deadline: ContinuousClock.Instant?) async {
         let timer = deadline.map { deadline in
             Task { [poke] in
-                try? await Task.sleep(until: deadline, clock: .continuous)
+                let soon = min(deadline, .now + .seconds(1))
+                // A cancelled timer must not wake: the next wait would end at once, and so on for ever.
+                guard (try? await Task.sleep(until: soon, clock: .continuous)) != nil else { return }
                 poke.yield()
             }
         }
