@@ -39,6 +39,7 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
 let grpcTransport: Target.Dependency = .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
 let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -52,6 +53,7 @@ let package = Package(
     name: "apus",
     products: [.executable(name: "apus", targets: ["apus"])],
     dependencies: [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
@@ -77,7 +79,7 @@ let package = Package(
             dependencies: [
                 "APIServer", "APIMachinery", "Controllers", "Scheduler", "NodeAgent", "ServiceNetwork", "ClusterDNS",
                 "ContainerRuntime", "Streaming", "Security", "Store", "Schema", "ClusterClient", "ObjectModel", "JSON",
-                "HTTPAccess", "LoadGenerator",
+                "HTTPAccess", "LoadGenerator", "Webhooks",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
@@ -87,16 +89,25 @@ let package = Package(
             "APIServer",
             [
                 "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
-                nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, yaml, crypto, x509, log, lifecycle,
-                "CZlib",
+                nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, httpClient, yaml, crypto, x509, log,
+                lifecycle, "CZlib",
             ]),
         // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
         room(
             "APIMachinery",
             [
-                "Store", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON", collections, deque, log,
-                lifecycle,
+                "Store", "Security", "ClusterClient", "CustomResources", "CEL", "Schema", "ObjectModel", "JSON",
+                collections, deque, log, lifecycle,
             ]),
+        // Admission and conversion webhooks over HTTPS, behind protocols of APIMachinery.
+        room(
+            "Webhooks", ["APIMachinery", "ClusterClient", "ObjectModel", "JSON", httpClient, nioCore, nioSSL, x509, log]),
+        // What a CustomResourceDefinition says, as code that runs: schemas, pruning, defaults, validation, rules.
+        room("CustomResources", ["CEL", "RegularExpression", "Schema", "ObjectModel", "JSON", collections]),
+        // The Common Expression Language in the Kubernetes dialect.
+        room("CEL", ["RegularExpression", "ObjectModel", "JSON", collections]),
+        // RE2's syntax in time linear in the text, for patterns that clients write.
+        room("RegularExpression"),
         room("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
         room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
         room(
@@ -131,6 +142,10 @@ let package = Package(
                 nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
             ]),
         tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
+        tests("CustomResources", ["CEL", "Schema", "ObjectModel", "JSON"]),
+        tests("CEL", ["ObjectModel", "JSON"]),
+        tests("RegularExpression"),
+        tests("Webhooks", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", nioCore, nioSSL, x509, log]),
         tests("Store", ["StoreTorture", log]),
         tests("Security", ["ObjectModel", "JSON", x509, asn1]),
         // The program that the store's kill test kills.
@@ -149,7 +164,7 @@ let package = Package(
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
         room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
         // Load against any Kubernetes API server: how we compare.
-        room("LoadGenerator", ["HTTPAccess", "JSON", nioCore]),
+        room("LoadGenerator", ["HTTPAccess", "JSON", nioCore, histogram]),
 
         tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
         tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON"]),

@@ -97,7 +97,8 @@ def test_run_attach_debug(namespace, registry):
     assert namespace.kubectl("exec", "p", "--", "sh", "-c", "exit 7", check=False).returncode == 7
     assert namespace.kubectl("exec", "-i", "p", "--", "cat", text="in").stdout == "in"
     assert "executable file not found" in namespace.kubectl("exec", "p", "--", "nosuch", check=False).stderr
-    result = namespace.kubectl("debug", "p", "-i", tools, "--target=c", "--", "ps")
+    # The command waits for a line: what it wrote before the attach would be seen in the log only.
+    result = namespace.kubectl("debug", "p", "-i", tools, "--target=c", "--", "sh", "-c", "read line; ps", text="go\n")
     assert "sleep 1000" in result.stdout
     namespace.kubectl("delete", "pod", "p", "--grace-period=0", "--force")
     assert namespace.kubectl("wait", "--for=delete", "pod/p", "--timeout=10s").returncode == 0
