@@ -89,7 +89,8 @@ let package = Package(
             "APIServer",
             [
                 "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
-                nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, httpClient, yaml, crypto, x509, log,
+                nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, httpClient, yaml, crypto, x509,
+                log,
                 lifecycle, "CZlib",
             ]),
         // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
@@ -101,7 +102,8 @@ let package = Package(
             ]),
         // Admission and conversion webhooks over HTTPS, behind protocols of APIMachinery.
         room(
-            "Webhooks", ["APIMachinery", "ClusterClient", "ObjectModel", "JSON", httpClient, nioCore, nioSSL, x509, log]),
+            "Webhooks",
+            ["APIMachinery", "ClusterClient", "ObjectModel", "JSON", httpClient, nioCore, nioSSL, x509, log]),
         // What a CustomResourceDefinition says, as code that runs: schemas, pruning, defaults, validation, rules.
         room("CustomResources", ["CEL", "RegularExpression", "Schema", "ObjectModel", "JSON", collections]),
         // The Common Expression Language in the Kubernetes dialect.
@@ -145,7 +147,8 @@ let package = Package(
         tests("CustomResources", ["CEL", "Schema", "ObjectModel", "JSON"]),
         tests("CEL", ["ObjectModel", "JSON"]),
         tests("RegularExpression"),
-        tests("Webhooks", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", nioCore, nioSSL, x509, log]),
+        tests(
+            "Webhooks", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", nioCore, nioSSL, x509, log]),
         tests("Store", ["StoreTorture", log]),
         tests("Security", ["ObjectModel", "JSON", x509, asn1]),
         // The program that the store's kill test kills.
