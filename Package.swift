@@ -103,7 +103,7 @@ let package = Package(
         // Admission and conversion webhooks over HTTPS, behind protocols of APIMachinery.
         room(
             "Webhooks",
-            ["APIMachinery", "ClusterClient", "ObjectModel", "JSON", httpClient, nioCore, nioSSL, x509, log]),
+            ["APIMachinery", "ClusterClient", "ObjectModel", "JSON", httpClient, nioCore, nioPosix, nioSSL, x509, log]),
         // What a CustomResourceDefinition says, as code that runs: schemas, pruning, defaults, validation, rules.
         room("CustomResources", ["CEL", "RegularExpression", "Schema", "ObjectModel", "JSON", collections]),
         // The Common Expression Language in the Kubernetes dialect.

@@ -22,6 +22,8 @@ extension Machinery {
         public var secrets: (any ValueTransformer)?
         /// RBAC objects that are created or completed at each start.
         public var bootstrapRBAC: [JSON] = []
+        /// Calls admission and conversion webhooks; nil: a webhook that is configured cannot be reached.
+        public var webhooks: (any WebhookCalling)?
         /// How long events are kept (`--event-ttl`).
         public var eventTTL: Duration = .seconds(3600)
         /// How often history older than that is compacted away.

@@ -12,6 +12,7 @@ import Security
 import ServiceLifecycle
 import ServiceNetwork
 import Store
+import Webhooks
 
 /// The whole cluster in one process: makes every component, joins them, and names what runs.
 ///
@@ -44,6 +45,7 @@ struct ClusterProcess: Sendable {
         configuration.tokenIssuer = ClusterTokenIssuer(issuer: issuer)
         configuration.secrets = pki.secretBox
         configuration.bootstrapRBAC = DefaultRoles.all
+        configuration.webhooks = WebhookClient(logger: logger)
         let machinery = try Machinery(store: store, configuration: configuration, logger: logger)
         try await machinery.start()
 
