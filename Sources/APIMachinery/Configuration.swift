@@ -1,5 +1,6 @@
 public import JSON
 public import ObjectModel
+public import Security
 
 extension Machinery {
     /// What the API machinery needs to know about its cluster.
@@ -24,6 +25,8 @@ extension Machinery {
         public var bootstrapRBAC: [JSON] = []
         /// Calls admission and conversion webhooks; nil: a webhook that is configured cannot be reached.
         public var webhooks: (any WebhookCalling)?
+        /// Whoever feeds it knows the roles of this cluster; nil: anybody who may write roles may grant anything.
+        public var roles: RBACAuthorizer?
         /// How long events are kept (`--event-ttl`).
         public var eventTTL: Duration = .seconds(3600)
         /// How often history older than that is compacted away.

@@ -61,6 +61,8 @@ public struct AuthorizationRules: Sendable {
     /// `{verbs, nonResourceURLs}` each.
     public var nonResourceRules: [JSON]
     public var isIncomplete: Bool
+    /// Why the lists are incomplete; may be empty.
+    public var evaluationError = ""
     public init(resourceRules: [JSON] = [], nonResourceRules: [JSON] = [], isIncomplete: Bool = false) {
         self.resourceRules = resourceRules
         self.nonResourceRules = nonResourceRules

@@ -36,9 +36,11 @@ public struct AuthorizationAttributes: Sendable, Hashable {
         public var subresource: String
         public var namespace: String
         public var name: String
+        /// Fields that a list, watch or collection delete selects by equality, with their values.
+        public var selectedFields: [String: String]
         public init(
             group: String, version: String, resource: String, subresource: String = "", namespace: String = "",
-            name: String = ""
+            name: String = "", selectedFields: [String: String] = [:]
         ) {
             self.group = group
             self.version = version
@@ -46,6 +48,7 @@ public struct AuthorizationAttributes: Sendable, Hashable {
             self.subresource = subresource
             self.namespace = namespace
             self.name = name
+            self.selectedFields = selectedFields
         }
     }
 

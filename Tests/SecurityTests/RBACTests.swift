@@ -352,7 +352,11 @@ private func binding(
             ("update", "leases", "coordination.k8s.io", "kube-node-lease", "n1", true),
             ("update", "leases", "coordination.k8s.io", "kube-node-lease", "n2", false),
             ("update", "leases", "coordination.k8s.io", "kube-system", "n1", false),
-            ("list", "pods", "", "", "", true), ("update", "pods/status", "", "ns", "x", true),
+            ("list", "pods", "", "", "", false), ("get", "pods", "", "ns", "needed", true),
+            ("get", "pods", "", "ns", "other", false), ("update", "pods/status", "", "ns", "x", true),
+            ("get", "nodes", "", "", "n1", true), ("get", "nodes", "", "", "n2", false),
+            ("list", "nodes", "", "", "", false), ("get", "serviceaccounts", "", "ns", "other", false),
+            ("patch", "nodes/status", "", "", "n1", true),
             ("delete", "nodes", "", "", "n1", false), ("create", "deployments", "apps", "ns", "", false),
             ("create", "events", "", "ns", "", true), ("list", "services", "", "", "", true),
         ])
@@ -365,5 +369,51 @@ private func binding(
         var stranger = request
         stranger.user = UserInfo(name: "system:node:n1", groups: ["system:authenticated"])
         #expect(await !authorizer.authorize(stranger).isAllowed, "without the group it is nobody")
+    }
+
+    @Test("a node agent lists its own pods")
+    func ownPods() async {
+        let authorizer = NodeAuthorizer(graph: Graph())
+        for (name, expected) in [("n1", true), ("n2", false)] {
+            let request = AuthorizationAttributes(
+                user: Self.node, verb: "watch",
+                resource: .init(
+                    group: "", version: "v1", resource: "pods", selectedFields: ["spec.nodeName": name]))
+            #expect(await authorizer.authorize(request).isAllowed == expected)
+        }
+    }
+
+    @Test("what a pod refers to, wherever it says so")
+    func references() throws {
+        let pod = try JSON.parse(
+            #"""
+            {"metadata": {"name": "p"}, "spec": {"serviceAccountName": "robot",
+             "imagePullSecrets": [{"name": "pull"}],
+             "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "one"}}},
+                                     {"valueFrom": {"configMapKeyRef": {"name": "c-one"}}}],
+                             "envFrom": [{"configMapRef": {"name": "c-all"}}]}],
+             "initContainers": [{"envFrom": [{"secretRef": {"name": "all"}}]}],
+             "volumes": [{"name": "a", "secret": {"secretName": "mounted"}},
+                         {"name": "b", "projected": {"sources": [{"secret": {"name": "projected"}},
+                                                                 {"configMap": {"name": "c-projected"}}]}},
+                         {"name": "c", "csi": {"nodePublishSecretRef": {"name": "published"}}},
+                         {"name": "d", "persistentVolumeClaim": {"claimName": "claim"}},
+                         {"name": "e", "ephemeral": {}}]}}
+            """#)
+        func refers(_ resource: String, _ name: String) -> Bool {
+            PodReferences.refers(pod, to: resource, name: name)
+        }
+        for name in ["pull", "one", "all", "mounted", "projected", "published"] { #expect(refers("secrets", name)) }
+        for name in ["c-one", "c-all", "c-projected"] { #expect(refers("configmaps", name)) }
+        for name in ["claim", "p-e"] { #expect(refers("persistentvolumeclaims", name)) }
+        #expect(refers("serviceaccounts", "robot"))
+        #expect(!refers("secrets", "c-one") && !refers("secrets", "other") && !refers("configmaps", "one"))
+        var mirror = pod
+        mirror["metadata"]["annotations"] = ["kubernetes.io/config.mirror": "x"]
+        #expect(!PodReferences.refers(mirror, to: "secrets", name: "one"))
+        let volume = try JSON.parse(
+            #"{"spec": {"claimRef": {"namespace": "n"}, "csi": {"nodeStageSecretRef": {"name": "s", "namespace": "m"}}}}"#
+        )
+        #expect(PodReferences.secrets(ofVolume: volume) == [ObjectKey(namespace: "m", name: "s")])
     }
 }

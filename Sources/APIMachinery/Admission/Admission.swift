@@ -51,7 +51,7 @@ struct AdmissionChain: Sendable {
     static let standard = AdmissionChain(plugins: [
         NamespaceLifecycle(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), TaintNodesByCondition(),
         PodSecurity(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),
-        StorageObjectInUseProtection(), RuntimeClassAdmission(), DefaultIngressClass(),
+        StorageObjectInUseProtection(), RuntimeClassAdmission(), DefaultIngressClass(), RoleEscalation(),
     ])
 
     func admit(_ request: inout AdmissionRequest, in machinery: Machinery) throws {

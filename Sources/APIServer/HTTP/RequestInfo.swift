@@ -52,13 +52,18 @@ struct RequestInfo: Sendable {
         if parts.count > 2 { subresource = parts[2] }
         if parts.count > 3 { tail = Array(parts[3...]) }
         setVerb(method, isWatch: isWatch, isWatchPath: segments.contains("watch") && isWatch)
-        guard name.isEmpty, verb == "list" || verb == "watch", let fields = query["fieldSelector"] else { return }
-        // Permissions may be given for one name: a list that selects it counts as a request for it.
-        fieldName = nameIn(fields)
+        guard name.isEmpty, ["list", "watch", "deletecollection"].contains(verb),
+            let fields = query["fieldSelector"]
+        else { return }
+        selectedFields = Self.equalities(fields)
     }
 
-    /// The name that a list or watch selects by `metadata.name`.
-    private(set) var fieldName = ""
+    /// Fields that the request selects by equality.
+    private(set) var selectedFields: [String: String] = [:]
+    /// Permissions may be given for one name: a list or watch that selects it counts as a request for it.
+    private var fieldName: String {
+        verb == "deletecollection" ? "" : selectedFields["metadata.name"] ?? ""
+    }
 
     private mutating func setVerb(_ method: HTTPMethod, isWatch: Bool, isWatchPath: Bool) {
         switch method {
@@ -76,12 +81,13 @@ struct RequestInfo: Sendable {
         }
     }
 
-    private func nameIn(_ fields: String) -> String {
+    private static func equalities(_ fields: String) -> [String: String] {
+        var result: [String: String] = [:]
         for part in fields.split(separator: ",") {
             let sides = part.split(separator: "=", omittingEmptySubsequences: true)
-            if sides.count == 2, sides[0] == "metadata.name" { return String(sides[1]) }
+            if sides.count == 2, sides[0].last != "!" { result[String(sides[0])] = String(sides[1]) }
         }
-        return ""
+        return result
     }
 
     var isLongRunning: Bool {
@@ -99,6 +105,6 @@ struct RequestInfo: Sendable {
             user: user, verb: verb,
             resource: .init(
                 group: group, version: version, resource: resource, subresource: subresource, namespace: namespace,
-                name: name.isEmpty ? fieldName : name))
+                name: name.isEmpty ? fieldName : name, selectedFields: selectedFields))
     }
 }

@@ -52,6 +52,7 @@ extension Dispatcher {
                 "resourceRules": .array(rules.resourceRules), "nonResourceRules": .array(rules.nonResourceRules),
                 "incomplete": .bool(rules.isIncomplete),
             ]
+            if !rules.evaluationError.isEmpty { body["status"]["evaluationError"] = .string(rules.evaluationError) }
         default: return nil
         }
         return try one(Object(body), call, definition: nil, status: .created)

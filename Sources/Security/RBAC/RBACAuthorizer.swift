@@ -105,7 +105,7 @@ public final class RBACAuthorizer: Sendable {
         let missing = PolicyRule.uncovered(rules, by: self.rules(for: user, namespace: namespace))
         if missing.isEmpty { return nil }
         let groups = user.groups.map { "\"\($0)\"" }.joined(separator: " ")
-        let list = Self.compact(missing).map(\.description).joined(separator: "\n")
+        let list = Self.compact(missing).map(\.description).sorted().joined(separator: "\n")
         return
             "user \"\(user.name)\" (groups=[\(groups)]) is attempting to grant RBAC permissions not currently held:\n"
             + list

@@ -6,26 +6,46 @@ import ObjectModel
 import Security
 import ServiceLifecycle
 
-/// Role-based access control over the roles and bindings that the cluster holds now.
+/// Who may do what: role-based access control over the roles and bindings that the cluster holds now, and for node
+/// agents what the pods of their node need.
 final class ClusterAuthorizer: Authorizer, Service {
     private static let resources = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"].map {
         GroupVersionResource(group: "rbac.authorization.k8s.io", version: "v1", resource: $0)
     }
-    private let roles = RBACAuthorizer()
+    private let roles: RBACAuthorizer
+    private let nodes: NodeAuthorizer
     private let informers: [Informer<Object>]
 
-    init(client: ClusterClient, logger: Logger) {
+    /// - Parameter roles: is fed with the cluster's roles and bindings while this runs.
+    init(roles: RBACAuthorizer, client: ClusterClient, logger: Logger) {
+        self.roles = roles
+        nodes = NodeAuthorizer(graph: PodGraph(client: client))
         informers = Self.resources.map { resource in
             Informer(resource, client: client, logger: logger) { $0 }
         }
     }
 
-    func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision { decision(attributes) }
+    /// False until all roles and bindings were read.
+    var isSynced: Bool { informers.allSatisfy(\.isSynced) }
 
-    func authorizeAtOnce(_ attributes: AuthorizationAttributes) -> AuthorizationDecision? { decision(attributes) }
+    func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision {
+        let verdict = roles.authorize(attributes)
+        if verdict.isAllowed || NodeAuthorizer.node(of: attributes.user) == nil { return Self.decision(verdict) }
+        let other = await nodes.authorize(attributes)
+        if other.isAllowed { return Self.decision(other) }
+        let reasons = [other.reason, verdict.reason].filter { !$0.isEmpty }
+        return .denied(reason: reasons.joined(separator: ", "))
+    }
 
-    private func decision(_ attributes: AuthorizationAttributes) -> AuthorizationDecision {
-        switch roles.authorize(attributes) {
+    func authorizeAtOnce(_ attributes: AuthorizationAttributes) -> AuthorizationDecision? {
+        let verdict = roles.authorize(attributes)
+        // The pods of a node have to be looked up.
+        if !verdict.isAllowed, NodeAuthorizer.node(of: attributes.user) != nil { return nil }
+        return Self.decision(verdict)
+    }
+
+    private static func decision(_ verdict: AuthorizationVerdict) -> AuthorizationDecision {
+        switch verdict {
         case .allowed(let reason): .allowed(reason: reason)
         case .noOpinion(let reason): .denied(reason: reason)
         }
@@ -40,11 +60,12 @@ final class ClusterAuthorizer: Authorizer, Service {
                 result.nonResourceRules.append(rule.json)
             }
         }
+        if NodeAuthorizer.node(of: user) != nil {
+            result.isIncomplete = true
+            result.evaluationError = "node authorizer does not support user rule resolution"
+        }
         return result
     }
-
-    /// Escalation checks of admission ask the same tables.
-    var evaluator: RBACAuthorizer { roles }
 
     func run() async throws {
         for informer in informers {

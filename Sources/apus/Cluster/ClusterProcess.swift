@@ -46,6 +46,8 @@ struct ClusterProcess: Sendable {
         configuration.secrets = pki.secretBox
         configuration.bootstrapRBAC = DefaultRoles.all
         configuration.webhooks = WebhookClient(logger: logger)
+        let roles = RBACAuthorizer()
+        configuration.roles = roles
         let machinery = try Machinery(store: store, configuration: configuration, logger: logger)
         try await machinery.start()
 
@@ -72,7 +74,7 @@ struct ClusterProcess: Sendable {
             configuration: ControllerConfiguration(
                 caCertificatePEM: pki.authority.certificatePEM, podCIDR: identity.podCIDR), logger: logger)
         let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
-        let authorizer = ClusterAuthorizer(client: client("rbac-authorizer"), logger: logger)
+        let authorizer = ClusterAuthorizer(roles: roles, client: client("authorizer"), logger: logger)
 
         let scheduling = Monitored("scheduler", scheduler)
         let controlling = Monitored("controllers", controllers)
