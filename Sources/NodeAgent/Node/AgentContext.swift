@@ -20,6 +20,7 @@ struct AgentContext: Sendable {
     let facts: HostFacts
     let resolver: ResolverConfiguration
     let logger: Logger
+    let sandboxGate: StartGate
 
     /// What pods may use of the node.
     var allocatableMemory: Int { max(facts.memoryBytes - NodeAgent.evictionReserveBytes, 0) }

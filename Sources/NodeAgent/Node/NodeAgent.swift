@@ -78,7 +78,8 @@ public final class NodeAgent: Service {
             recorder: EventRecorder(client: client, host: configuration.nodeName, logger: logger),
             services: Informer(.services, client: client, logger: logger) { ServiceView($0) },
             logs: LogFiles(root: configuration.dataDirectory + "/logs"), facts: facts,
-            resolver: ResolverConfiguration(Files.text("/etc/resolv.conf") ?? ""), logger: logger)
+            resolver: ResolverConfiguration(Files.text("/etc/resolv.conf") ?? ""), logger: logger,
+            sandboxGate: StartGate(width: max(facts.cpus * 2, 4)))
         var options = ListOptions()
         options.fieldSelector = FieldSelector([
             .init(field: "spec.nodeName", value: configuration.nodeName, isEqual: true)

@@ -70,7 +70,8 @@ extension PodWorker {
                 // Frees the old network before a new one is asked for.
                 try await context.runtime.stopSandbox(old.id)
             }
-            let id = try await context.runtime.runSandbox(config)
+            let (runtime, request) = (context.runtime, config)
+            let id = try await context.sandboxGate.pass { try await runtime.runSandbox(request) }
             let status = try await context.runtime.sandboxStatus(id)
             generation += 1
             if let old = runtimeState.sandbox { runtimeState.oldSandboxes.append(old.id) }
