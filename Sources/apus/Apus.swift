@@ -11,5 +11,5 @@ struct Apus: AsyncParsableCommand {
             given as an environment variable (--data-dir is APUS_DATA_DIR) or in a file (--config apus.yaml).
             """,
         version: ApusVersion.text,
-        subcommands: [Up.self, Down.self, Status.self, Image.self, Bench.self, Version.self])
+        subcommands: [Up.self, Server.self, Down.self, Status.self, Image.self, Bench.self, Version.self])
 }

@@ -1,6 +1,13 @@
 import Glibc
 import ObjectModel
 
+/// What a server process runs besides the API.
+enum ClusterPart: String, CaseIterable, Sendable {
+    case controllers, scheduler
+    /// This machine as a node: containers, the service network, DNS.
+    case node
+}
+
 /// Everything `apus up` decided from flags, environment, file and what the data directory records.
 struct ClusterPlan: Sendable {
     var data: DataDirectory
@@ -9,6 +16,7 @@ struct ClusterPlan: Sendable {
     var kubeconfig: String?
     /// Address the API server listens on.
     var bindAddress: String
+    var parts: Set<ClusterPart>
 
     /// URL of the API server for clients on this machine.
     var server: String { "https://127.0.0.1:\(identity.port)" }
@@ -16,8 +24,8 @@ struct ClusterPlan: Sendable {
     /// Merges the options into what is recorded, and records the result.
     /// - Throws: `UserError` for values that make no sense or that cannot change once a cluster exists.
     static func make(
-        _ options: UpOptions, lookup: SettingsLookup, data: DataDirectory, recorded: DataDirectory.Identity?,
-        registry: ClusterRegistry
+        _ options: ServingOptions, _ node: NodeOptions?, parts: Set<ClusterPart>, lookup: SettingsLookup,
+        data: DataDirectory, recorded: DataDirectory.Identity?, registry: ClusterRegistry
     ) throws -> ClusterPlan {
         let others = recorded == nil ? registry.others(than: data.path) : []
         var taken = others.flatMap { [$0.podRange, $0.serviceRange] }
@@ -57,7 +65,7 @@ struct ClusterPlan: Sendable {
         if let pods = CIDR(podCIDR), let services = CIDR(serviceCIDR), pods.overlaps(services) {
             throw UserError("--pod-cidr \(podCIDR) and --service-cidr \(serviceCIDR) overlap: choose other ranges")
         }
-        let nodeName = lookup.string("node-name", flag: options.nodeName) ?? recorded?.nodeName ?? Preflight.hostName()
+        let nodeName = lookup.string("node-name", flag: node?.nodeName) ?? recorded?.nodeName ?? Preflight.hostName()
         if let problem = Names.dns1123SubdomainProblems(nodeName).first {
             throw UserError("--node-name is \"\(nodeName)\": \(problem)")
         }
@@ -68,18 +76,18 @@ struct ClusterPlan: Sendable {
             throw UserError("--bind-address is \"\(bindAddress)\": give an IP address")
         }
         let port = try lookup.int("port", flag: options.port, in: 1...65535) ?? recorded?.port ?? 6443
-        let dnsPort = try lookup.int("dns-port", flag: options.dnsPort, in: 1...65535) ?? recorded?.dnsPort ?? 10053
+        let dnsPort = try lookup.int("dns-port", flag: node?.dnsPort, in: 1...65535) ?? recorded?.dnsPort ?? 10053
         var identity = DataDirectory.Identity(
             clusterID: recorded?.clusterID ?? DataDirectory.Identity.newClusterID(), podCIDR: podCIDR,
             serviceCIDR: serviceCIDR, nodeName: nodeName, nodeIP: nodeIP, port: port, dnsPort: dnsPort)
         identity.externalContainerd =
-            lookup.string("containerd", flag: options.containerd) ?? recorded?.externalContainerd
+            lookup.string("containerd", flag: node?.containerd) ?? recorded?.externalContainerd
         if let socket = identity.externalContainerd, access(socket, F_OK) != 0 {
             throw UserError(
                 "there is no containerd socket at \(socket): start that containerd, or leave out --containerd")
         }
         return ClusterPlan(
             data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
-            bindAddress: bindAddress)
+            bindAddress: bindAddress, parts: parts)
     }
 }

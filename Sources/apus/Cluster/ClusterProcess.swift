@@ -54,21 +54,8 @@ struct ClusterProcess: Sendable {
         func client(_ component: String) -> ClusterClient {
             ClusterClient(transport: LocalTransport(machinery: machinery, user: .system), component: component)
         }
-        let containerd = ContainerdSupervisor(identity.containerdSettings(plan.data), logger: logger)
-        let runtime = try CRIRuntime(socketPath: containerd.settings.socketPath, logger: logger)
-        let node = NodeAgent(
-            configuration: NodeAgent.Configuration(
-                nodeName: identity.nodeName, nodeIP: identity.nodeIP, podCIDR: identity.nodePodCIDR,
-                dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10)),
-            client: client("kubelet"), runtime: runtime, logger: logger)
-        let proxy = ServiceProxy(
-            configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
-        let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""
-        let dns = DNSServer(
-            configuration: DNSConfiguration(
-                address: identity.gatewayAddress, port: identity.dnsPort, domain: "cluster.local",
-                hostResolvers: resolvers),
-            client: client("cluster-dns"), logger: logger)
+        let node =
+            plan.parts.contains(.node) ? try NodeServices.make(plan, client: client, logger: logger) : nil
         let controllers = ControllerManager(
             client: client("kube-controller-manager"),
             configuration: ControllerConfiguration(
@@ -76,27 +63,22 @@ struct ClusterProcess: Sendable {
         let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
         let authorizer = ClusterAuthorizer(roles: roles, client: client("authorizer"), logger: logger)
 
-        let scheduling = Monitored("scheduler", scheduler)
-        let controlling = Monitored("controllers", controllers)
-        let readiness = Readiness(
-            client: client("apus"), nodeName: identity.nodeName, proxy: proxy, dns: dns, containerd: containerd,
-            monitored: [scheduling, controlling])
+        var monitored: [Monitored] = []
+        if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
+        if plan.parts.contains(.scheduler) { monitored.append(Monitored("scheduler", scheduler)) }
+        let readiness = Readiness(client: client("apus"), node: node, monitored: monitored)
         let server = APIServer(
             configuration: try serverConfiguration(plan, pki, issuerURL, readiness), backend: machinery,
             authenticator: ClusterAuthenticator(
                 verifier: TokenVerifier(
                     keys: [pki.tokenKey.publicKey], issuers: [issuerURL], audiences: [issuerURL]),
                 transport: LocalTransport(machinery: machinery, user: .system)),
-            authorizer: authorizer, nodes: FixedNodes([identity.nodeName: node]), logger: logger)
+            authorizer: authorizer, nodes: FixedNodes(node.map { [$0.name: $0.agent] } ?? [:]), logger: logger)
 
         // Stopped from the last to the first: the node and the network before the API they speak to.
         return ClusterProcess(
             plan: plan, store: store, machinery: machinery,
-            services: [
-                machinery, authorizer, server, containerd, runtime, controlling, scheduling, proxy,
-                NetworkFirst(node, proxy),
-                NetworkFirst(dns, proxy),
-            ],
+            services: [machinery, authorizer, server] + (node?.runtimes ?? []) + monitored + (node?.services ?? []),
             readiness: readiness, server: server)
     }
 
@@ -131,24 +113,5 @@ struct ClusterProcess: Sendable {
         configuration.keySet = { keySet }
         configuration.openIDConfiguration = { discovery }
         return configuration
-    }
-}
-
-/// Starts a service once the service network is programmed: pods find their services, and DNS its address.
-struct NetworkFirst: Service {
-    private let service: any Service
-    private let proxy: ServiceProxy
-
-    init(_ service: any Service, _ proxy: ServiceProxy) {
-        self.service = service
-        self.proxy = proxy
-    }
-
-    func run() async throws {
-        while !proxy.isProgrammed && !Task.isShuttingDownGracefully {
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        if Task.isShuttingDownGracefully { return }
-        try await service.run()
     }
 }

@@ -9,11 +9,8 @@ import ServiceNetwork
 /// Whether the parts of the cluster do their work, for `apus up`, `/readyz?verbose` and `apus status`.
 struct Readiness: Sendable {
     let client: ClusterClient
-    let nodeName: String
-    let proxy: ServiceProxy
-    let dns: DNSServer
-    let containerd: ContainerdSupervisor
-
+    /// Nil when this machine is no node.
+    let node: NodeServices?
     let monitored: [Monitored]
 
     /// Checks that the health paths list. Only the store counts for `/readyz` and `/livez`: a cluster whose DNS is down
@@ -27,26 +24,36 @@ struct Readiness: Sendable {
                 } catch {
                     return "\(error)"
                 }
-            },
-            HealthCheck("service-network", endpoints: .healthz) {
-                proxy.isProgrammed ? nil : "the nftables table is not written"
-            },
-            HealthCheck("dns", endpoints: .healthz) { dns.isServing ? nil : "the server does not listen" },
-            HealthCheck("containerd", endpoints: .healthz) { containerd.isReady ? nil : "it does not answer" },
+            }
         ]
+        if let node {
+            checks += Self.checks(node)
+        }
         checks += monitored.map { component in
             HealthCheck(component.name, endpoints: .healthz) { component.isRunning ? nil : "it does not run" }
         }
         return checks
     }
 
+    private static func checks(_ node: NodeServices) -> [HealthCheck] {
+        let (proxy, dns, containerd) = (node.proxy, node.dns, node.containerd)
+        return [
+            HealthCheck("service-network", endpoints: .healthz) {
+                proxy.isProgrammed ? nil : "the nftables table is not written"
+            },
+            HealthCheck("dns", endpoints: .healthz) { dns.isServing ? nil : "the server does not listen" },
+            HealthCheck("containerd", endpoints: .healthz) { containerd.isReady ? nil : "it does not answer" },
+        ]
+    }
+
     /// What is not there yet, in the words of `apus up`; empty when the cluster is ready.
     func missing() async -> [String] {
+        guard let node else { return [] }
         var missing: [String] = []
-        if !proxy.isProgrammed { missing.append("the service network") }
-        if !dns.isServing { missing.append("DNS") }
-        let node = try? await client.find(.nodes, ObjectKey(name: nodeName))
-        let isReady = node?.tree["status"]["conditions"].elements.contains {
+        if !node.proxy.isProgrammed { missing.append("the service network") }
+        if !node.dns.isServing { missing.append("DNS") }
+        let object = try? await client.find(.nodes, ObjectKey(name: node.name))
+        let isReady = object?.tree["status"]["conditions"].elements.contains {
             $0["type"].string == "Ready" && $0["status"].string == "True"
         }
         if isReady != true { missing.append("the node") }

@@ -1,36 +1,33 @@
-import APIServer
 import ArgumentParser
-import ClusterDNS
-import Glibc
-import Logging
-import ObjectModel
-import Security
-import ServiceLifecycle
-import Store
 
-/// The options of `apus up`, as they are written on the command line.
-struct UpOptions: ParsableArguments {
+/// What every server takes, as it is written on the command line.
+struct ServingOptions: ParsableArguments {
     @Option(help: "Also write the administrator's kubeconfig to this file (APUS_KUBECONFIG).")
     var kubeconfig: String?
     @Option(help: "Port of the Kubernetes API, default 6443 (APUS_PORT).")
     var port: Int?
     @Option(help: "Address the Kubernetes API listens on (TLS, authenticated), default all (APUS_BIND_ADDRESS).")
     var bindAddress: String?
-    @Option(help: "Name of this node, default the host name (APUS_NODE_NAME).")
-    var nodeName: String?
     @Option(
-        name: .customLong("node-ip"), help: "Address of this node, default that of the default route (APUS_NODE_IP).")
+        name: .customLong("node-ip"), help: "Address of this machine, default that of the default route (APUS_NODE_IP)."
+    )
     var nodeIp: String?
     @Option(help: "Addresses of pods, default 10.244.0.0/16 or the next free (APUS_POD_CIDR).")
     var podCidr: String?
     @Option(help: "Addresses of services, default 10.96.0.0/12 or the next free (APUS_SERVICE_CIDR).")
     var serviceCidr: String?
+    @Option(help: "trace, debug, info, notice, warning or error; default warning (APUS_LOG_LEVEL).")
+    var logLevel: String?
+}
+
+/// What this machine takes as a node.
+struct NodeOptions: ParsableArguments {
+    @Option(help: "Name of this node, default the host name (APUS_NODE_NAME).")
+    var nodeName: String?
     @Option(help: "Port of the cluster's DNS server on the node's pod gateway address, default 10053 (APUS_DNS_PORT).")
     var dnsPort: Int?
     @Option(help: "Use the containerd behind this socket instead of an own one (APUS_CONTAINERD).")
     var containerd: String?
-    @Option(help: "trace, debug, info, notice, warning or error; default warning (APUS_LOG_LEVEL).")
-    var logLevel: String?
 }
 
 /// `apus up`: the whole cluster on this machine, in the foreground.
@@ -43,116 +40,11 @@ struct Up: AsyncParsableCommand {
             """)
 
     @OptionGroup var cluster: ClusterOptions
-    @OptionGroup var options: UpOptions
+    @OptionGroup var options: ServingOptions
+    @OptionGroup var node: NodeOptions
 
     func run() async throws {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let lookup = try cluster.lookup()
-        let logger = try Self.logger(lookup.string("log-level", flag: options.logLevel))
-        let plan = try await prepare(lookup)
-        Self.say("starting cluster \(plan.identity.clusterID) in \(plan.data.path)")
-
-        let process: ClusterProcess
-        do {
-            process = try await ClusterProcess.start(plan, logger: logger)
-        } catch let error as StoreError {
-            throw UserError("the store in \(plan.data.sub("store")) cannot be used: \(error)")
-        } catch let error as SecurityError {
-            throw UserError("\(error)")
-        }
-        let announcer = Announcer(process: process, start: start)
-        var configuration = ServiceGroupConfiguration(
-            services: (process.services + [announcer]).map {
-                .init(
-                    service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                    failureTerminationBehavior: .gracefullyShutdownGroup)
-            },
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        configuration.maximumGracefulShutdownDuration = .seconds(20)
-        do {
-            try await ServiceGroup(configuration: configuration).run()
-        } catch let error as APIServerError {
-            await process.store.close()
-            throw UserError("\(error)")
-        } catch let error as DNSPortInUse {
-            await process.store.close()
-            throw UserError("\(error)")
-        }
-        await process.store.close()
-        Self.say("stopped; workloads and services go on (end them with `apus down --data-dir \(plan.data.path)`)")
-    }
-
-    /// Checks the machine and takes the data directory.
-    private func prepare(_ lookup: SettingsLookup) async throws -> ClusterPlan {
         try Preflight.requireRoot()
-        // Node agents hold many sockets and files; the soft limit is often 1024.
-        var limit = rlimit()
-        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
-            limit.rlim_cur = limit.rlim_max
-            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        }
-        signal(SIGPIPE, SIG_IGN)
-        let data = DataDirectory(path: cluster.dataDirectory(lookup))
-        let recorded = try data.identity()
-        if recorded == nil { try data.requireNotForeign() }
-        let registry = ClusterRegistry()
-        let plan = try ClusterPlan.make(options, lookup: lookup, data: data, recorded: recorded, registry: registry)
-        try Preflight.requirePrograms(ownContainerd: plan.identity.externalContainerd == nil)
-        try data.open()
-        try Preflight.requireDiskSpace(data.path)
-        try await Preflight.requireFreePort(plan.identity.port, address: plan.bindAddress, option: "--port")
-        if recorded != plan.identity { try data.record(plan.identity) }
-        registry.record(plan.identity, path: data.path)
-        return plan
-    }
-
-    private static func logger(_ level: String?) throws -> Logger {
-        let text = level ?? "warning"
-        guard let level = Logger.Level(rawValue: text) else {
-            throw UserError("--log-level is \"\(text)\": give trace, debug, info, notice, warning or error")
-        }
-        var logger = Logger(label: "apus", factory: { PlainLogHandler(label: $0) })
-        logger.logLevel = level
-        return logger
-    }
-
-    /// Tells the user on standard output, at once also when that is a file.
-    static func say(_ text: String) {
-        print(text)
-        fflush(nil)
-    }
-}
-
-/// Says what is waited for, and `ready` when all of it is there.
-private struct Announcer: Service {
-    let process: ClusterProcess
-    let start: ContinuousClock.Instant
-
-    func run() async throws {
-        try await cancelWhenGracefulShutdown {
-            _ = try await process.server.listeningPort
-            Up.say("the API is served at \(process.plan.server)")
-            var told: [String] = []
-            while !Task.isCancelled {
-                let missing = await process.readiness.missing()
-                if missing.isEmpty { break }
-                if missing != told {
-                    Up.say("waiting for \(missing.joined(separator: ", "))")
-                    told = missing
-                }
-                try? await Task.sleep(for: .milliseconds(20))
-            }
-            if Task.isCancelled { return }
-            let elapsed = ContinuousClock().now - start
-            let tenths = elapsed.components.seconds * 10 + elapsed.components.attoseconds / 100_000_000_000_000_000
-            let plan = process.plan
-            Up.say(
-                """
-                kubeconfig \(plan.kubeconfig ?? plan.data.sub("pki/admin.kubeconfig"))
-                ready in \(tenths / 10).\(tenths % 10) s
-                """)
-            while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
-        }
+        try await ServerRun(cluster: cluster, options: options, node: node, parts: Set(ClusterPart.allCases)).run()
     }
 }
