@@ -18,6 +18,11 @@ public struct ControllerConfiguration: Sendable {
     /// Unique name of this process; when set, the controllers run only while they hold the Lease
     /// `kube-system/kube-controller-manager`. Nil (one server): they always run.
     public var leaderElectionIdentity: String?
+    /// Signs certificates and tokens; nil: requests for certificates stay unsigned and token secrets empty.
+    public var credentials: (any CredentialAuthority)?
+    /// A kubeconfig that tells where the cluster is and whom to trust, published as `kube-public/cluster-info` for
+    /// machines that join with a bootstrap token; empty: not published.
+    public var clusterInfo = ""
 
     public init(caCertificatePEM: String, podCIDR: String? = nil, leaderElectionIdentity: String? = nil) {
         self.caCertificatePEM = caCertificatePEM

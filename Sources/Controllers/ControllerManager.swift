@@ -52,6 +52,12 @@ public struct ControllerManager: Service {
             VolumeProtection(claims: context), VolumeProtection(volumes: context),
         ]
         if let addresses = NodeAddressController(context) { controllers.append(addresses) }
+        if let credentials = context.configuration.credentials {
+            controllers += [
+                CertificateController(context, credentials), AccountTokenController(context, credentials),
+                BootstrapTokenController(context, credentials),
+            ]
+        }
         return controllers
     }
 }

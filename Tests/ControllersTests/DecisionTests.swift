@@ -165,3 +165,32 @@ import Testing
         #expect(status(first, "web-2", 200) == first)
     }
 }
+
+@Suite struct RequestStateTests {
+    private static func state(_ type: String?, certificate: Bool = false) -> RequestState {
+        var request: JSON = ["status": [:]]
+        if let type {
+            request["status"]["conditions"] = [
+                ["type": .string(type), "status": "True", "lastUpdateTime": "1970-01-02T00:00:00Z"]
+            ]
+        }
+        if certificate { request["status"]["certificate"] = "eA==" }
+        return RequestState(request)
+    }
+
+    @Test("Certificate requests are kept an hour after their verdict, a day without one")
+    func age() {
+        let day = Timestamp(seconds: 86400)
+        for state in [
+            Self.state("Approved"), Self.state("Denied"), Self.state("Failed"),
+            Self.state("Approved", certificate: true),
+        ] {
+            #expect(!state.isOver(created: day, now: day + .seconds(3600)))
+            #expect(state.isOver(created: day, now: day + .seconds(3601)))
+        }
+        #expect(!Self.state(nil).isOver(created: day, now: day + .seconds(86400)))
+        #expect(Self.state(nil).isOver(created: day, now: day + .seconds(86401)))
+        #expect(Self.state("Approved").isApproved && !Self.state("Approved").isSettled)
+        #expect(Self.state("Denied").isSettled && Self.state("Approved", certificate: true).isSettled)
+    }
+}

@@ -7,6 +7,11 @@ import Testing
 
 /// The objects that exist.
 private final class Objects: BoundObjectLookup {
+    /// Tokens of secrets, by namespace and name.
+    let held = Mutex<[String: String]>([:])
+    func holdsToken(_ secret: ObjectKey, _ token: String) async -> Bool {
+        held.withLock { $0["\(secret)"] == token }
+    }
     private let known = Mutex<[String: ObjectMetadata]>([:])
     func set(_ resource: String, _ namespace: String, _ name: String, uid: String?, deletion: Timestamp? = nil) {
         var metadata = ObjectMetadata()
@@ -187,5 +192,63 @@ private final class Objects: BoundObjectLookup {
             _ = try await small.verify(token, now: noon, objects: objects)
             #expect(small.cachedCount <= 3)
         }
+    }
+
+    @Test("the token of a secret counts while the secret holds it and the account is the same")
+    func legacy() async throws {
+        let account = ObjectKey(namespace: "ns", name: "robot")
+        let token = try issuer.issueLegacy(account, uid: "u1", secret: "kept")
+        objects.set("serviceaccounts", "ns", "robot", uid: "u1")
+        await #expect(throws: TokenError.self) { try await verifier.verify(token, objects: objects) }
+        objects.held.withLock { $0["ns/kept"] = token }
+        let user = try await verifier.verify(token, objects: objects).user
+        #expect(user.name == "system:serviceaccount:ns:robot" && user.uid == "u1" && user.extra.isEmpty)
+        await #expect(throws: TokenError.self, "it is for this server alone") {
+            try await verifier.verify(token, audiences: ["vault"], objects: objects)
+        }
+        objects.set("serviceaccounts", "ns", "robot", uid: "u2")
+        await #expect(throws: TokenError.self) { try await verifier.verify(token, objects: objects) }
+    }
+}
+
+@Suite struct BootstrapTokenTests {
+    private static func secret(_ more: [String: String] = [:]) -> JSON {
+        var data = [
+            "token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true",
+            "auth-extra-groups": "system:bootstrappers:worker",
+        ]
+        for (key, value) in more { data[key] = value }
+        return [
+            "type": .string(BootstrapToken.secretType), "metadata": ["name": "bootstrap-token-abcdef"],
+            "data": JSON(data.mapValues(SecretData.encoded)),
+        ]
+    }
+
+    @Test("a bootstrap token stands for its user while its secret says so")
+    func authenticate() throws {
+        let token = try #require(BootstrapToken("abcdef.0123456789abcdef"))
+        let user = try #require(token.user(provedBy: Self.secret(), now: noon))
+        #expect(user.name == "system:bootstrap:abcdef")
+        #expect(user.groups == ["system:bootstrappers", "system:bootstrappers:worker", "system:authenticated"])
+        let later = (noon + .seconds(1)).rfc3339
+        #expect(token.user(provedBy: Self.secret(["expiration": later]), now: noon) != nil)
+        for bad in [
+            ["expiration": noon.rfc3339], ["expiration": "soon"], ["usage-bootstrap-authentication": "no"],
+            ["token-secret": "0123456789abcdee"], ["auth-extra-groups": "system:masters"],
+        ] {
+            #expect(token.user(provedBy: Self.secret(bad), now: noon) == nil, "\(bad)")
+        }
+        for text in ["abcdef.0123", "ABCDEF.0123456789abcdef", "abcdef0123456789abcdef", "a.b.c"] {
+            #expect(BootstrapToken(text) == nil)
+        }
+    }
+
+    @Test("who knows the token can check what it signed")
+    func signature() throws {
+        let token = try #require(BootstrapToken("abcdef.0123456789abcdef"))
+        // Computed with Python's hmac and base64.
+        #expect(
+            token.signature(of: "hello")
+                == "eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiY2RlZiJ9..MxsnbCjBaYzcbNIFa06F-wuF9LX26rhMlrL4zA1511s")
     }
 }

@@ -28,6 +28,8 @@ struct KindRules: Sendable {
     var hasStatus = false
     /// Status writes may change labels, annotations and finalizers too (nodes).
     var statusCarriesMetadata = false
+    /// The conditions `Approved` and `Denied` are written through `approval`, not through `status`.
+    var hasVerdicts = false
     var tracksGeneration = false
     /// Any change outside of metadata and status counts as a new generation, not only one of `spec`.
     var generationCountsEverything = false

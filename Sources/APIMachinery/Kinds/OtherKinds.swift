@@ -28,27 +28,6 @@ enum ServiceKind {
     }
 }
 
-/// Certificate signing requests: the server says who asks, and the request never changes.
-enum CertificateKind {
-    static func customize(_ rules: inout KindRules) {
-        rules.prepareCreate = { request, context in
-            let user = context.user
-            request["status"] = [:]
-            request["spec"]["username"] = .string(user.name)
-            request["spec"].setMember("uid", user.uid.isEmpty ? nil : .string(user.uid))
-            request["spec"].setMember("groups", user.groups.isEmpty ? nil : JSON(user.groups))
-            let extra = user.extra.keys.sorted().reduce(into: JSON.null) { $0[$1] = JSON(user.extra[$1] ?? []) }
-            request["spec"].setMember("extra", extra)
-        }
-        rules.prepareUpdate = { request, old in request["spec"] = old["spec"] }
-        rules.validate = { request in
-            let spec = request["spec"]
-            return required("spec.request", spec["request"]) + required("spec.signerName", spec["signerName"])
-                + required("spec.usages", spec["usages"])
-        }
-    }
-}
-
 /// Workloads: pod templates and the selectors that go with them.
 enum WorkloadKinds {
     static func customize(_ rules: inout KindRules, _ name: String) {

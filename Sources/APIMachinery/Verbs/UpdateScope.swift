@@ -70,6 +70,11 @@ enum UpdateScope: Hashable, Sendable {
         case .status:
             result = old
             result.setMember("status", proposal["status"])
+            if rules.hasVerdicts {
+                let before = old["status"]["conditions"]
+                result["status"]["conditions"] = CertificateKind.conditions(
+                    verdicts: before, others: proposal["status"]["conditions"], old: before)
+            }
             // Agents annotate their node together with its status.
             if rules.statusCarriesMetadata {
                 for field in ["labels", "annotations", "finalizers"] {
@@ -83,9 +88,9 @@ enum UpdateScope: Hashable, Sendable {
             result["spec"].setMember("finalizers", finalizers.elements.isEmpty ? nil : finalizers)
         case .approval:
             result = old
-            let kept = old["status"]["conditions"].elements.filter { !Self.isVerdict($0) }
-            let verdicts = proposal["status"]["conditions"].elements.filter(Self.isVerdict)
-            result["status"]["conditions"] = .array(verdicts + kept)
+            let before = old["status"]["conditions"]
+            result["status"]["conditions"] = CertificateKind.conditions(
+                verdicts: proposal["status"]["conditions"], others: before, old: before)
         case .ephemeralContainers:
             result = old
             let containers = proposal["spec"]["ephemeralContainers"]
@@ -107,10 +112,6 @@ enum UpdateScope: Hashable, Sendable {
         return result
     }
 
-    private static func isVerdict(_ condition: JSON) -> Bool {
-        ["Approved", "Denied"].contains(condition["type"].string ?? "")
-    }
-
     /// Problems of the outcome.
     func validate(_ tree: JSON, old: JSON, rules: KindRules) -> [FieldError] {
         switch self {
@@ -118,7 +119,8 @@ enum UpdateScope: Hashable, Sendable {
         case .status: rules.validateStatus(tree, old)
         case .ephemeralContainers: PodUpdateValidation.ephemeralContainers(tree, old)
         case .resize: PodUpdateValidation.resize(tree, old)
-        case .finalize, .approval: []
+        case .approval: CertificateKind.verdictProblems(tree, old)
+        case .finalize: []
         }
     }
 }

@@ -4,6 +4,8 @@ extension GroupVersionResource {
     static let replicationControllers = Self(group: "", version: "v1", resource: "replicationcontrollers")
     static let controllerRevisions = Self(group: "apps", version: "v1", resource: "controllerrevisions")
     static let clusterRoles = Self(group: "rbac.authorization.k8s.io", version: "v1", resource: "clusterroles")
+    static let certificateRequests = Self(
+        group: "certificates.k8s.io", version: "v1", resource: "certificatesigningrequests")
     static let podDisruptionBudgets = Self(group: "policy", version: "v1", resource: "poddisruptionbudgets")
 }
 

@@ -115,6 +115,35 @@ public struct CertificateAuthority: Sendable {
             privateKeyPEM: leafKey.pemRepresentation + "\n")
     }
 
+    /// Certifies the key of a request under the subject and the names that it asks for.
+    /// - Parameter usages: as in CertificateSigningRequest: `client auth`, `digital signature`…
+    func issue(_ request: SigningRequest, usages: Set<String>, lifetime: Duration, now: Timestamp) throws -> String {
+        var extended: [ExtendedKeyUsage.Usage] = []
+        if usages.contains("server auth") { extended.append(.serverAuth) }
+        if usages.contains("client auth") { extended.append(.clientAuth) }
+        let identifier = SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier
+        let signs = usages.contains("digital signature")
+        let enciphers = usages.contains("key encipherment")
+        var extensions = try Certificate.Extensions {
+            try ExtendedKeyUsage(extended)
+            Critical(BasicConstraints.notCertificateAuthority)
+            AuthorityKeyIdentifier(keyIdentifier: identifier)
+        }
+        // One without any bit is malformed to many readers.
+        if signs || enciphers {
+            let usage = KeyUsage(digitalSignature: signs, keyEncipherment: enciphers)
+            try extensions.append(Certificate.Extension(usage, critical: true))
+        }
+        if let names = request.names { try extensions.append(Certificate.Extension(names, critical: false)) }
+        let end = min((now + lifetime - Self.clockSkew).date, certificate.notValidAfter)
+        let leaf = try Certificate(
+            version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: request.publicKey,
+            notValidBefore: (now - Self.clockSkew).date, notValidAfter: end, issuer: certificate.subject,
+            subject: request.subject, signatureAlgorithm: .ecdsaWithSHA256, extensions: extensions,
+            issuerPrivateKey: Certificate.PrivateKey(key))
+        return try leaf.serializeAsPEM().pemString + "\n"
+    }
+
     /// True when a stored certificate still serves the profile: ours, the same names, and over a quarter of its life left.
     func isCurrent(_ stored: CertifiedKey, for profile: CertificateProfile, now: Timestamp) -> Bool {
         guard let leaf = try? Certificate(pemEncoded: stored.certificatePEM),

@@ -36,6 +36,24 @@ public enum Kubeconfig {
         """
     }
 
+    /// A kubeconfig that says where a cluster is and whom to trust, and names no user: `kube-public/cluster-info`.
+    public static func clusterInfo(server: String, ca: String) -> String {
+        """
+        apiVersion: v1
+        kind: Config
+        clusters:
+        - name: ""
+          cluster:
+            server: \(quoted(server))
+            certificate-authority-data: \(Base64.encode(Array(ca.utf8)))
+        contexts: []
+        current-context: ""
+        preferences: {}
+        users: []
+
+        """
+    }
+
     /// A YAML double-quoted scalar; its escapes are JSON's.
     private static func quoted(_ text: String) -> String {
         var out = "\""

@@ -38,6 +38,21 @@ enum Base64 {
         return out
     }
 
+    /// Decodes the standard alphabet; padding may be missing.
+    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        var body = Array(text)
+        while body.last == 0x3D { body.removeLast() }
+        for index in body.indices {
+            switch body[index] {
+            case 0x2B: body[index] = 0x2D
+            case 0x2F: body[index] = 0x5F
+            case 0x2D, 0x5F: return nil
+            default: break
+            }
+        }
+        return decodeURL(body)
+    }
+
     /// Decodes the URL alphabet strictly: no padding, no other character, no stray bits, so that each byte string has
     /// exactly one spelling and a token cannot be respelled.
     static func decodeURL(_ text: some Collection<UInt8>) -> [UInt8]? {

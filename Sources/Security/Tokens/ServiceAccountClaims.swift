@@ -33,6 +33,13 @@ public struct ServiceAccountClaims: Sendable, Hashable {
     public var secret: BoundReference?
     /// When a client that still uses the token should have renewed it: set on tokens that live longer than asked for.
     public var warnAfter: Timestamp?
+    /// A token kept in a secret of type `kubernetes.io/service-account-token`: it has no end and no audience, and counts
+    /// as long as its secret (`secret`, of which it knows no uid) holds it.
+    public var isLegacy = false
+
+    /// The issuer that legacy tokens name.
+    static let legacyIssuer = "kubernetes/serviceaccount"
+    private static let legacyPrefix = "kubernetes.io/serviceaccount/"
 
     /// `system:serviceaccount:NAMESPACE:NAME`.
     public var username: String { Self.username(namespace: namespace, name: serviceAccount.name) }
@@ -44,7 +51,8 @@ public struct ServiceAccountClaims: Sendable, Hashable {
     /// The user that the token stands for, with groups and extra.
     public var user: UserInfo {
         let prefix = "authentication.kubernetes.io/"
-        var extra: [String: [String]] = ["\(prefix)credential-id": ["JTI=\(id)"]]
+        var extra: [String: [String]] = [:]
+        if !id.isEmpty { extra["\(prefix)credential-id"] = ["JTI=\(id)"] }
         if let pod {
             extra["\(prefix)pod-name"] = [pod.name]
             extra["\(prefix)pod-uid"] = [pod.uid]
@@ -61,6 +69,14 @@ public struct ServiceAccountClaims: Sendable, Hashable {
 
     /// The JWT payload.
     var json: JSON {
+        if isLegacy {
+            return [
+                "iss": .string(issuer), "\(Self.legacyPrefix)namespace": .string(namespace),
+                "\(Self.legacyPrefix)secret.name": .string(secret?.name ?? ""),
+                "\(Self.legacyPrefix)service-account.name": .string(serviceAccount.name),
+                "\(Self.legacyPrefix)service-account.uid": .string(serviceAccount.uid), "sub": .string(username),
+            ]
+        }
         var own: JSON = ["namespace": .string(namespace)]
         own.setMember("node", node?.json)
         own.setMember("pod", pod?.json)
@@ -76,6 +92,14 @@ public struct ServiceAccountClaims: Sendable, Hashable {
 
     /// Reads a payload; nil when a claim that must be there is not, or the subject does not fit the account.
     init?(_ json: JSON) {
+        if json["iss"].string == Self.legacyIssuer {
+            self.init(legacy: json)
+        } else {
+            self.init(bound: json)
+        }
+    }
+
+    private init?(bound json: JSON) {
         let own = json["kubernetes.io"]
         guard let issuer = json["iss"].string, let issued = json["iat"].int, let expires = json["exp"].int,
             let namespace = own["namespace"].string, !namespace.isEmpty,
@@ -95,6 +119,28 @@ public struct ServiceAccountClaims: Sendable, Hashable {
         node = BoundReference(own["node"])
         secret = BoundReference(own["secret"])
         warnAfter = own["warnafter"].int.map { Timestamp(seconds: Int64($0)) }
+    }
+
+    private init?(legacy json: JSON) {
+        func text(_ name: String) -> String? {
+            json["\(Self.legacyPrefix)\(name)"].string.flatMap { $0.isEmpty ? nil : $0 }
+        }
+        guard let namespace = text("namespace"), let name = text("service-account.name"),
+            let uid = text("service-account.uid"), let secret = text("secret.name"),
+            json["sub"].string == Self.username(namespace: namespace, name: name)
+        else { return nil }
+        self.init(
+            legacyFor: ObjectKey(namespace: namespace, name: name), uid: uid, secret: secret)
+    }
+
+    /// The claims of a token that is kept in a secret.
+    init(legacyFor account: ObjectKey, uid: String, secret: String) {
+        self.init(
+            issuer: Self.legacyIssuer, audiences: [], issuedAt: Timestamp(seconds: 0),
+            expires: Timestamp(microseconds: .max), id: "", namespace: account.namespace,
+            serviceAccount: BoundReference(name: account.name, uid: uid))
+        self.secret = BoundReference(name: secret, uid: "")
+        isLegacy = true
     }
 
     init(

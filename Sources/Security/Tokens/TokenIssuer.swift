@@ -72,11 +72,21 @@ public struct TokenIssuer: Sendable {
         claims.node = request.node
         claims.secret = request.secret
         claims.warnAfter = isExtended ? expiration : nil
+        return Issued(token: try signed(claims), expiration: expiration, audiences: wanted, claims: claims)
+    }
+
+    /// Makes the token for a secret of type `kubernetes.io/service-account-token`: valid until the secret or the account
+    /// goes.
+    /// - Parameter secret: the name of the secret, in the account's namespace.
+    public func issueLegacy(_ account: ObjectKey, uid: String, secret: String) throws -> String {
+        try signed(ServiceAccountClaims(legacyFor: account, uid: uid, secret: secret))
+    }
+
+    private func signed(_ claims: ServiceAccountClaims) throws -> String {
         let header: JSON = ["alg": "RS256", "kid": .string(key.publicKey.id)]
         let body = Base64.encodeURL(header.encoded()) + "." + Base64.encodeURL(claims.json.encoded())
         let signature = try key.signature(for: Array(body.utf8))
-        return Issued(
-            token: "\(body).\(Base64.encodeURL(signature))", expiration: expiration, audiences: wanted, claims: claims)
+        return "\(body).\(Base64.encodeURL(signature))"
     }
 
     /// A random UUID (RFC 9562, version 4).

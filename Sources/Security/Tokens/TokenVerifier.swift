@@ -12,6 +12,8 @@ public struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
 public protocol BoundObjectLookup: Sendable {
     /// Metadata of a service account, pod, secret or node; nil when there is none of that name.
     func boundObject(_ resource: GroupVersionResource, _ key: ObjectKey) async -> ObjectMetadata?
+    /// True when a secret of type `kubernetes.io/service-account-token` has this very token.
+    func holdsToken(_ secret: ObjectKey, _ token: String) async -> Bool
 }
 
 /// Verifies service-account tokens. Signatures are checked once per token and remembered, so that the usual cost is a hash
@@ -59,7 +61,7 @@ public final class TokenVerifier: Sendable {
         guard parts.count == 3, token.utf8.count <= Self.maximumTokenBytes, let payload = Base64.decodeURL(parts[1]),
             let json = try? JSON.parse(payload), let issuer = json["iss"].string
         else { return false }
-        return issuers.contains(issuer)
+        return issuer == ServiceAccountClaims.legacyIssuer || issuers.contains(issuer)
     }
 
     /// Verifies signature, issuer, time, audience, and that the account and the bound objects are still the same ones.
@@ -72,9 +74,11 @@ public final class TokenVerifier: Sendable {
         guard claims.notBefore <= now + Self.clockSkew else {
             throw TokenError("the token is not valid before \(claims.notBefore.rfc3339)")
         }
-        let accepted = (wanted.isEmpty ? audiences : wanted).filter { claims.audiences.contains($0) }
-        guard !accepted.isEmpty else { throw TokenError("the token is for \(claims.audiences), not for this server") }
-        try await checkBinding(claims, now: now, objects)
+        // Legacy tokens say nothing of audiences: they are for the API server.
+        let meant = claims.isLegacy ? audiences : claims.audiences
+        let accepted = (wanted.isEmpty ? audiences : wanted).filter { meant.contains($0) }
+        guard !accepted.isEmpty else { throw TokenError("the token is for \(meant), not for this server") }
+        try await checkBinding(claims, token, now: now, objects)
         return Verified(claims: claims, audiences: accepted)
     }
 
@@ -109,7 +113,9 @@ public final class TokenVerifier: Sendable {
         guard let claims = ServiceAccountClaims(payload) else {
             throw TokenError("the token lacks claims of a service account")
         }
-        guard issuers.contains(claims.issuer) else { throw TokenError("the token is from another issuer") }
+        guard claims.isLegacy || issuers.contains(claims.issuer) else {
+            throw TokenError("the token is from another issuer")
+        }
         return claims
     }
 
@@ -122,10 +128,9 @@ public final class TokenVerifier: Sendable {
         return json.object == nil ? nil : json
     }
 
-    private func checkBinding(_ claims: ServiceAccountClaims, now: Timestamp, _ objects: any BoundObjectLookup)
-        async
-        throws(TokenError)
-    {
+    private func checkBinding(
+        _ claims: ServiceAccountClaims, _ token: String, now: Timestamp, _ objects: any BoundObjectLookup
+    ) async throws(TokenError) {
         func check(
             _ resource: GroupVersionResource, _ reference: BoundReference, namespace: String, grace: Duration = .zero
         ) async throws(TokenError) {
@@ -140,7 +145,12 @@ public final class TokenVerifier: Sendable {
         }
         try await check(
             .serviceAccounts, claims.serviceAccount, namespace: claims.namespace, grace: Self.deletionGrace)
-        if let pod = claims.pod {
+        if claims.isLegacy {
+            let secret = ObjectKey(namespace: claims.namespace, name: claims.secret?.name ?? "")
+            guard await objects.holdsToken(secret, token) else {
+                throw TokenError("the secret \(secret.name) that the token is bound to is gone")
+            }
+        } else if let pod = claims.pod {
             // The node claim of a pod's token is information; the pod is what binds it.
             try await check(.pods, pod, namespace: claims.namespace, grace: Self.deletionGrace)
         } else if let secret = claims.secret {

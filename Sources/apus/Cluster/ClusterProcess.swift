@@ -56,12 +56,16 @@ struct ClusterProcess: Sendable {
         }
         let node =
             plan.parts.contains(.node) ? try NodeServices.make(plan, client: client, logger: logger) : nil
-        let controllers = ControllerManager(
-            client: client("kube-controller-manager"),
-            configuration: ControllerConfiguration(
-                caCertificatePEM: pki.authority.certificatePEM, podCIDR: identity.podCIDR), logger: logger)
-        let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
         let authorizer = ClusterAuthorizer(roles: roles, client: client("authorizer"), logger: logger)
+        var controllerConfiguration = ControllerConfiguration(
+            caCertificatePEM: pki.authority.certificatePEM, podCIDR: identity.podCIDR)
+        controllerConfiguration.credentials = ClusterCredentials(
+            authorizer: authorizer, signer: ClusterSigner(authority: pki.authority), issuer: issuer)
+        controllerConfiguration.clusterInfo = Kubeconfig.clusterInfo(
+            server: "https://\(identity.nodeIP):\(identity.port)", ca: pki.authority.certificatePEM)
+        let controllers = ControllerManager(
+            client: client("kube-controller-manager"), configuration: controllerConfiguration, logger: logger)
+        let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
 
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
