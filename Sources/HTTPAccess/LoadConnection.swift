@@ -11,17 +11,18 @@ public final class LoadConnection: ChannelInboundHandler {
     public protocol Source: AnyObject, Sendable {
         /// Writes the next request, head and body; false when there is none left.
         func next(into buffer: inout ByteBuffer) -> Bool
-        /// Takes the status of an answer, which came so many nanoseconds after its request.
-        func answered(status: Int, after nanoseconds: Int64)
+        /// Takes the status of an answer and the bytes of its body; it was whole so many nanoseconds after its request.
+        func answered(status: Int, size: Int, after nanoseconds: Int64)
     }
 
     private var source: (any Source)?
     private var done: EventLoopPromise<Void>?
     private var sent = NIODeadline.now()
     private var request = ByteBuffer()
+    /// What came of the head of the answer that is being read.
     private var answer = ByteBuffer()
-    /// What is known of the answer that is being read; nil before its head is whole.
-    private var head: AnswerHead?
+    /// What is known of that answer; nil before its head is whole.
+    private var body: AnswerBody?
 
     init() {}
 
@@ -50,11 +51,14 @@ public final class LoadConnection: ChannelInboundHandler {
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var part = unwrapInboundIn(data)
-        if answer.readableBytes == 0 { answer = part } else { answer.writeBuffer(&part) }
-        if head == nil { head = AnswerHead(&answer) }
-        guard let head, head.isComplete(answer) else { return }
-        source?.answered(status: head.status, after: (NIODeadline.now() - sent).nanoseconds)
-        self.head = nil
+        if body == nil {
+            answer.writeBuffer(&part)
+            body = AnswerBody(&answer)
+            part = answer
+        }
+        guard body?.take(part.readableBytesView) == true, let body else { return }
+        source?.answered(status: body.status, size: body.size, after: (NIODeadline.now() - sent).nanoseconds)
+        self.body = nil
         answer.clear()
         send(context)
     }
@@ -70,11 +74,17 @@ public final class LoadConnection: ChannelInboundHandler {
     }
 }
 
-/// The head of an answer, as far as it says where the body ends.
-private struct AnswerHead {
+/// An answer as far as its end must be found: bodies are counted, not kept.
+private struct AnswerBody {
     var status: Int
+    /// Bytes of the body that have come, with the marks of its chunks.
+    var size = 0
     /// Nil for a chunked body.
-    var length: Int?
+    private var length: Int?
+    /// The last bytes that have come.
+    private var tail: [UInt8] = []
+
+    private static let lastChunk: [UInt8] = [0x30, 0x0D, 0x0A, 0x0D, 0x0A]
 
     private static let lengthName = Array("content-length:".utf8)
 
@@ -99,10 +109,14 @@ private struct AnswerHead {
         length = parsed.length
     }
 
-    /// With one request under way a chunked body ends where the bytes do, and ends in the empty chunk.
-    func isComplete(_ body: ByteBuffer) -> Bool {
-        if let length { return body.readableBytes >= length }
-        return body.readableBytesView.suffix(5).elementsEqual([0x30, 0x0D, 0x0A, 0x0D, 0x0A])
+    /// Takes more of the body; true when it is whole. With one request under way a chunked body ends where the bytes do,
+    /// and ends in the empty chunk.
+    mutating func take(_ part: ByteBufferView) -> Bool {
+        size += part.count
+        if let length { return size >= length }
+        tail = (part.count >= 5 ? [] : tail) + part.suffix(5)
+        tail = Array(tail.suffix(5))
+        return tail == Self.lastChunk
     }
 
     /// The index behind the empty line.
