@@ -10,6 +10,7 @@ final class Inbox: Sendable {
         var namespaces: [String: NamespaceView?] = [:]
         var claims: [ObjectKey: ClaimView?] = [:]
         var volumes: [String: VolumeView?] = [:]
+        var classes: [String: StorageClassView?] = [:]
         var budgets: [ObjectKey: BudgetView?] = [:]
         var failedBindings: [PodView] = []
     }
@@ -47,6 +48,7 @@ final class Inbox: Sendable {
         }
         for (name, view) in taken.namespaces { core.set(name, namespaceLabels: view?.labels, now: now) }
         for (name, view) in taken.nodes { core.set(name, node: view, now: now) }
+        for (name, view) in taken.classes { core.set(name, storageClass: view, now: now) }
         for (name, view) in taken.volumes { core.set(name, volume: view, now: now) }
         for (key, view) in taken.claims { core.set(key, claim: view, now: now) }
         for (key, view) in taken.budgets { core.set(key, budget: view) }

@@ -13,17 +13,19 @@ import Synchronization
 /// write them concurrently, so that the store commits many at once. Binding failures come back through the inbox. All of
 /// it is rebuilt from the API at start: a kill at any line leaves pods either bound or still waiting.
 public final class SchedulerService: Service {
-    private let client: ClusterClient
+    let client: ClusterClient
     private let ledger: Ledger
+    let volumeBindings = VolumeBindings()
     private let logger: Logger
     private let schedulerName: String
     private let recorder: EventRecorder
-    private let inbox = Inbox()
-    private let pods: Informer<PodView>
+    let inbox = Inbox()
+    let pods: Informer<PodView>
     private let nodes: Informer<NodeView>
     private let namespaces: Informer<NamespaceView>
-    private let claims: Informer<ClaimView>
+    let claims: Informer<ClaimView>
     private let volumes: Informer<VolumeView>
+    private let storageClasses: Informer<StorageClassView>
     private let budgets: Informer<BudgetView>
 
     /// Pods tried per pass, and writes that may be under way at once.
@@ -48,6 +50,10 @@ public final class SchedulerService: Service {
         namespaces = Informer(.namespaces, client: client, logger: logger) { NamespaceView($0) }
         claims = Informer(.persistentVolumeClaims, client: client, logger: logger) { ClaimView($0) }
         volumes = Informer(.persistentVolumes, client: client, logger: logger) { VolumeView($0) }
+        storageClasses = Informer(
+            GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "storageclasses"), client: client,
+            logger: logger
+        ) { StorageClassView($0) }
         budgets = Informer(
             GroupVersionResource(group: "policy", version: "v1", resource: "poddisruptionbudgets"), client: client,
             logger: logger
@@ -62,6 +68,7 @@ public final class SchedulerService: Service {
         namespaces.subscribe { inbox.put($0, \.namespaces) { $0.name } }
         claims.subscribe { inbox.put($0, \.claims) { $0.key } }
         volumes.subscribe { inbox.put($0, \.volumes) { $0.name } }
+        storageClasses.subscribe { inbox.put($0, \.classes) { $0.name } }
         budgets.subscribe { inbox.put($0, \.budgets) { $0.key } }
     }
 
@@ -69,11 +76,13 @@ public final class SchedulerService: Service {
         try await cancelWhenGracefulShutdown {
             try await withThrowingDiscardingTaskGroup { group in
                 let informers: [any Service] = [
-                    self.pods, self.nodes, self.namespaces, self.claims, self.volumes, self.budgets, self.recorder,
+                    self.pods, self.nodes, self.namespaces, self.claims, self.volumes, self.storageClasses,
+                    self.budgets, self.recorder,
                 ]
                 for informer in informers { group.addTask { try await informer.run() } }
                 let writes = WriteQueue()
                 group.addTask { await self.write(writes) }
+                group.addTask { await self.bindVolumes() }
                 group.addTask { try await self.loop(writes) }
             }
         }
@@ -87,6 +96,7 @@ public final class SchedulerService: Service {
         await namespaces.waitUntilSynced()
         await claims.waitUntilSynced()
         await volumes.waitUntilSynced()
+        await storageClasses.waitUntilSynced()
         let core = SchedulerCore(ledger: ledger, schedulerName: schedulerName)
         let clock = ContinuousClock()
         while !Task.isCancelled {
@@ -127,6 +137,7 @@ public final class SchedulerService: Service {
         defer { writes.done() }
         switch decision {
         case .bind(let pod, let node): await bind(pod, node)
+        case .bindVolumes(let pod, let node, let plan): volumeBindings.add(pod, node, plan)
         case .unschedulable(let pod, let message):
             record(pod, .warning, "FailedScheduling", message)
             await setCondition(pod, reason: "Unschedulable", message: message, nominatedNode: nil)
@@ -141,7 +152,7 @@ public final class SchedulerService: Service {
         }
     }
 
-    private func bind(_ pod: PodView, _ node: String) async {
+    func bind(_ pod: PodView, _ node: String) async {
         let body: JSON = [
             "apiVersion": "v1", "kind": "Binding",
             "metadata": [
@@ -235,7 +246,7 @@ public final class SchedulerService: Service {
         }
     }
 
-    private func record(_ pod: PodView, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
+    func record(_ pod: PodView, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
         recorder.record(
             EventRecorder.Reference(
                 kind: GroupVersionKind(group: "", version: "v1", kind: "Pod"), key: pod.key, uid: pod.uid), kind,

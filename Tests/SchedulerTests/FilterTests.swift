@@ -273,6 +273,81 @@ struct FilterTests {
         #expect(bench.bound(bench.schedule()) == ["p": "b"])
     }
 
+    @Test("Claims that wait for their pod get a volume on its node")
+    func delayedVolumes() {
+        let bench = Bench([node("a"), node("b")])
+        func storageClass(_ provisioner: String) -> StorageClassView {
+            StorageClassView(
+                Object([
+                    "metadata": ["name": "late"], "provisioner": .string(provisioner),
+                    "volumeBindingMode": "WaitForFirstConsumer",
+                ]))
+        }
+        func volume(_ name: String, on host: String, size: String) -> VolumeView {
+            VolumeView(
+                Object([
+                    "metadata": ["name": .string(name)],
+                    "spec": [
+                        "capacity": ["storage": .string(size)], "accessModes": ["ReadWriteOnce"],
+                        "storageClassName": "late",
+                        "nodeAffinity": [
+                            "required": [
+                                "nodeSelectorTerms": [
+                                    [
+                                        "matchExpressions": [
+                                            [
+                                                "key": "kubernetes.io/hostname", "operator": "In",
+                                                "values": [.string(host)],
+                                            ]
+                                        ]
+                                    ]
+                                ]
+                            ]
+                        ],
+                    ], "status": ["phase": "Available"],
+                ]))
+        }
+        for name in ["one", "two", "three"] {
+            bench.core.set(
+                ObjectKey(namespace: "default", name: name),
+                claim: ClaimView(
+                    Object([
+                        "metadata": ["namespace": "default", "name": .string(name), "uid": .string(name)],
+                        "spec": [
+                            "accessModes": ["ReadWriteOnce"], "storageClassName": "late",
+                            "resources": ["requests": ["storage": "1Gi"]],
+                        ], "status": ["phase": "Pending"],
+                    ])), now: bench.now)
+        }
+        bench.core.set("late", storageClass: storageClass("kubernetes.io/no-provisioner"), now: bench.now)
+        bench.core.set("big", volume: volume("big", on: "b", size: "5Gi"), now: bench.now)
+        bench.core.set("fit", volume: volume("fit", on: "b", size: "1Gi"), now: bench.now)
+        bench.core.set("tiny", volume: volume("tiny", on: "a", size: "1Mi"), now: bench.now)
+        func use(_ claim: String) -> JSON {
+            ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": .string(claim)]]]]
+        }
+        func plans(_ decisions: [SchedulerCore.Decision]) -> [String: [String?]] {
+            var result: [String: [String?]] = [:]
+            for case .bindVolumes(let pod, let node, let plan) in decisions {
+                result[pod.key.name] = [node] + plan.values
+            }
+            return result
+        }
+        bench.set(pod("p1", spec: use("one")))
+        bench.set(pod("p2", spec: use("two")))
+        bench.set(pod("p3", spec: use("three")))
+        let decisions = bench.schedule()
+        #expect(plans(decisions) == ["p1": ["b", "fit"], "p2": ["b", "big"]])
+        #expect(
+            bench.messages(decisions)["p3"]?.hasPrefix(
+                "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.") == true)
+        // Somebody makes volumes: any node will do, and one is asked for.
+        bench.core.set("late", storageClass: storageClass("x.io/y"), now: bench.now)
+        bench.now += .seconds(2)
+        let made = plans(bench.schedule())["p3"]
+        #expect(made?.count == 2 && made?.last == .some(nil))
+    }
+
     @Test("Gated, foreign and terminating pods are left alone")
     func leftAlone() {
         let bench = Bench([node("a")])

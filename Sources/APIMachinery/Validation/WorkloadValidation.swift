@@ -58,7 +58,15 @@ enum WorkloadValidation {
         problems.choice("spec.updateStrategy.type", spec["updateStrategy"]["type"], ["RollingUpdate", "OnDelete"])
         problems.notNegative("spec.replicas", spec["replicas"])
         problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
-        selecting(spec, &problems)
+        // Containers may mount what the claim templates will be.
+        var whole = spec
+        var volumes = spec["template"]["spec"]["volumes"].elements
+        for claim in spec["volumeClaimTemplates"].elements {
+            let name = claim["metadata"]["name"]
+            if !volumes.contains(where: { $0["name"] == name }) { volumes.append(["name": name, "emptyDir": [:]]) }
+        }
+        if !volumes.isEmpty, !spec["template"].isNull { whole["template"]["spec"]["volumes"] = .array(volumes) }
+        selecting(whole, &problems)
         return problems.list
     }
 
@@ -145,11 +153,30 @@ enum WorkloadValidation {
         let schedule = spec["schedule"].string ?? ""
         if schedule.isEmpty {
             problems.add(.required("spec.schedule"))
-        } else if !schedule.hasPrefix("@"), schedule.split(separator: " ").count != 5 {
+        } else if schedule.contains("TZ") {
             problems.add(
                 .invalid(
                     "spec.schedule", .string(schedule),
-                    "expected exactly 5 fields, found \(schedule.split(separator: " ").count): [\(schedule)]"))
+                    "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
+        } else {
+            do {
+                _ = try CronSchedule(parsing: schedule)
+            } catch {
+                problems.add(.invalid("spec.schedule", .string(schedule), "\(error)"))
+            }
+        }
+        if let zone = spec["timeZone"].string {
+            if zone.isEmpty {
+                problems.add(.invalid("spec.timeZone", "", "timeZone must be nil or non-empty string"))
+            } else if zone == "Local" {
+                problems.add(
+                    .invalid(
+                        "spec.timeZone", "Local",
+                        "timeZone must be an explicit time zone as defined in "
+                            + "https://www.iana.org/time-zones"))
+            } else if zone.contains("..") || zone.hasPrefix("/") || zone.contains("\\") {
+                problems.add(.invalid("spec.timeZone", .string(zone), "unknown time zone \(zone)"))
+            }
         }
         problems.choice("spec.concurrencyPolicy", spec["concurrencyPolicy"], ["Allow", "Forbid", "Replace"])
         for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {

@@ -36,10 +36,16 @@ final class SharedInformers: Sendable {
     let controllerRevisionsByController: InformerIndex<Object, String>
     let controllerRevisions: Informer<Object>
     let jobs: Informer<Object>
+    let jobsByController: InformerIndex<Object, String>
+    let cronJobs: Informer<Object>
+    let autoscalers: Informer<Object>
     let leases: Informer<Object>
     let clusterRoles: Informer<Object>
     let claims: Informer<Object>
     let volumes: Informer<Object>
+    /// By the claim they are bound to or reserved for.
+    let volumesByClaim: InformerIndex<Object, ObjectKey>
+    let storageClasses: Informer<Object>
     let budgets: Informer<Object>
     let budgetsByNamespace: InformerIndex<Object, String>
 
@@ -86,16 +92,21 @@ final class SharedInformers: Sendable {
         controllerRevisions = plain(.controllerRevisions)
         controllerRevisionsByController = InformerIndex(controllerRevisions, values: byController)
         jobs = plain(.jobs)
+        jobsByController = InformerIndex(jobs, values: byController)
+        cronJobs = plain(.cronJobs)
+        autoscalers = plain(.autoscalers)
         leases = plain(.leases, namespace: "kube-node-lease")
         clusterRoles = plain(.clusterRoles)
         claims = plain(.persistentVolumeClaims)
         volumes = plain(.persistentVolumes)
+        volumesByClaim = InformerIndex(volumes) { VolumeMatch.claim(of: $0.tree).map { [$0] } ?? [] }
+        storageClasses = plain(.storageClasses)
         budgets = plain(.podDisruptionBudgets)
         budgetsByNamespace = InformerIndex(budgets, values: byNamespace)
 
         let plainOnes = [
             nodes, namespaces, endpoints, endpointSlices, serviceAccounts, statefulSets, daemonSets,
-            controllerRevisions, jobs, clusterRoles, claims, volumes, budgets,
+            controllerRevisions, jobs, cronJobs, autoscalers, clusterRoles, claims, volumes, storageClasses, budgets,
         ]
         feeds =
             plainOnes.map { MetadataFeed($0) { $0 } } + [

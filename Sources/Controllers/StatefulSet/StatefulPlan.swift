@@ -29,10 +29,13 @@ struct StatefulPlan: Sendable {
         !updatesOnDelete && ordinal < start + partition ? currentRevision : updateRevision
     }
 
+    /// The ordinals that should exist.
+    var wanted: Range<Int> { start..<(start + replicas) }
+
     /// - Parameter pods: by ordinal.
     func actions(_ pods: [Int: Pod]) -> [Action] {
         var actions: [Action] = []
-        let wanted = start..<(start + replicas)
+        let wanted = self.wanted
         for ordinal in wanted {
             guard let pod = pods[ordinal] else {
                 actions.append(.create(ordinal: ordinal, revision: revision(of: ordinal)))

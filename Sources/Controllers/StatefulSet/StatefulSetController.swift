@@ -11,10 +11,12 @@ struct StatefulSetController: Controller {
     private let context: ControllerContext
     private let loop: ReconcileLoop
     private let history: RevisionHistory
+    private let retention: ClaimRetention
 
     init(_ context: ControllerContext) {
         self.context = context
         history = RevisionHistory(client: context.client, informers: context.informers)
+        retention = ClaimRetention(client: context.client, informers: context.informers)
         let informers = context.informers
         let loop = ReconcileLoop(
             workers: 4, logger: context.logger(for: Self.component),
@@ -77,9 +79,11 @@ struct StatefulSetController: Controller {
                 try await create(ordinal, set, spec, template, revision: revision)
             case .delete(let ordinal):
                 guard let pod = pods[ordinal] else { continue }
+                if !plan.wanted.contains(ordinal) { try await retention.scaleDown(pod, set) }
                 try await remove(pod, set)
             }
         }
+        for pod in pods.values { try await retention.followPolicy(pod, set) }
         try await writeStatus(set, views, plan, status)
         try await history.trim(
             revisions, live: Set(views.values.map(\.revision)).union([current.name, update.name]),
@@ -153,7 +157,12 @@ struct StatefulSetController: Controller {
 
     private func ensureClaim(_ name: String, _ template: JSON, _ set: Object, _ spec: JSON) async throws {
         let key = ObjectKey(namespace: set.namespace, name: name)
-        guard context.informers.claims[key] == nil else { return }
+        if let known = context.informers.claims[key] {
+            if known.metadata.isTerminating {
+                throw StatusError.internalError("pvc \(name) is being deleted")
+            }
+            return try await retention.keep(known)
+        }
         var claim = template
         claim["apiVersion"] = "v1"
         claim["kind"] = "PersistentVolumeClaim"

@@ -59,6 +59,7 @@ public final class NodeAgent: Service {
     let podSet: PodSet
     let usage: UsageSampler
     private let nodeStatus: NodeStatus
+    private let provisioner: LocalProvisioner
     private let dirty: DirtyKeys
     private let logger: Logger
 
@@ -96,6 +97,7 @@ public final class NodeAgent: Service {
         podSet = PodSet(context: context)
         usage = UsageSampler(context: context)
         nodeStatus = NodeStatus(context: context)
+        provisioner = LocalProvisioner(context: context)
     }
 
     public func run() async throws {
@@ -122,6 +124,7 @@ public final class NodeAgent: Service {
             group.addTask { await self.relist() }
             group.addTask { await self.housekeeping() }
             group.addTask { await self.usage.run() }
+            group.addTask { await self.provisioner.run() }
             await group.waitForAll()
         }
         await podSet.shutDown()

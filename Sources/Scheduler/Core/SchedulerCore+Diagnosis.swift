@@ -44,18 +44,19 @@ extension SchedulerCore {
             diagnosis.rejectedBy = .noNodes
             return diagnosis
         }
-        let volumeNodes: [[NodeSelectorTerm]]
-        switch volumeTerms(of: pod) {
+        let needs: VolumeNeeds
+        switch volumeNeeds(of: pod) {
         case .blocked(let why):
             diagnosis.overall = why
-            diagnosis.rejectedBy = .volumes
+            // A pod that leaves can free a claim that only one may use.
+            diagnosis.rejectedBy = [.volumes, .fit]
             return diagnosis
-        case .nodes(let terms): volumeNodes = terms
+        case .needs(let found): needs = found
         }
         let rules = PodRules(pod, self, matching: terms.matching(pod))
         for slot in table.rows.indices {
             guard let node = table.views[slot] else { continue }
-            diagnose(pod, slot, node, rules, volumeNodes, into: &diagnosis)
+            diagnose(pod, slot, node, rules, needs, into: &diagnosis)
         }
         // Nothing speaks against a node any more: whatever happens next is worth another try.
         if diagnosis.rejectedBy.isEmpty { diagnosis.rejectedBy = .node }
@@ -64,7 +65,7 @@ extension SchedulerCore {
 
     /// The first filter that rejects the node, in kube-scheduler's order of plugins.
     private func diagnose(
-        _ pod: PodView, _ slot: Int, _ node: NodeView, _ rules: PodRules, _ volumeNodes: [[NodeSelectorTerm]],
+        _ pod: PodView, _ slot: Int, _ node: NodeView, _ rules: PodRules, _ needs: VolumeNeeds,
         into diagnosis: inout Diagnosis
     ) {
         let rejection = NodeFilters.rejection(pod.template, node)
@@ -85,8 +86,8 @@ extension SchedulerCore {
                 diagnosis.rejectedBy.insert(problem.rejectedBy)
             }
             if problems.allSatisfy({ !exceedsNode(pod, slot, $0) }) { diagnosis.resolvable.append(slot) }
-        } else if !matchesVolumes(volumeNodes, slot) {
-            diagnosis.add("node(s) didn't match PersistentVolume's node affinity")
+        } else if let problem = volumePlan(needs, slot).problem {
+            diagnosis.add(problem.reason)
             diagnosis.rejectedBy.insert(.volumes)
         } else if let rejection = rules.rejection(slot, table) {
             diagnosis.add(rejection.reason)

@@ -27,14 +27,14 @@ extension SchedulerCore {
         var victimless = 0
         var candidates: [Candidate] = []
         if hasLower, !diagnosis.resolvable.isEmpty {
-            let volumeNodes: [[NodeSelectorTerm]]
-            if case .nodes(let terms) = volumeTerms(of: pod) { volumeNodes = terms } else { volumeNodes = [] }
+            let needs: VolumeNeeds
+            if case .needs(let found) = volumeNeeds(of: pod) { needs = found } else { needs = VolumeNeeds() }
             // A random part of the nodes is enough; trying them all would block everybody else.
             let wanted = max(diagnosis.total / 10, 100)
             let offset = Int(random.next() % UInt64(diagnosis.resolvable.count))
             for index in diagnosis.resolvable.indices {
                 let slot = diagnosis.resolvable[(index + offset) % diagnosis.resolvable.count]
-                if let candidate = candidate(pod, slot, volumeNodes) {
+                if let candidate = candidate(pod, slot, needs) {
                     candidates.append(candidate)
                     if candidates.count >= wanted { break }
                 } else {
@@ -52,19 +52,19 @@ extension SchedulerCore {
     }
 
     /// The fewest victims that make room on a node; nil when even all of lower priority do not.
-    private func candidate(_ pod: PodView, _ slot: Int, _ volumeNodes: [[NodeSelectorTerm]]) -> Candidate? {
+    private func candidate(_ pod: PodView, _ slot: Int, _ needs: VolumeNeeds) -> Candidate? {
         let lower = table.extras[slot].pods.values.filter { $0.priority < pod.priority }
             .sorted { Self.isMoreImportant($0, $1) }
         if lower.isEmpty { return nil }
         var removed = lower
-        guard isFeasible(pod, slot, without: removed, volumeNodes) else { return nil }
+        guard isFeasible(pod, slot, without: removed, needs) else { return nil }
         // Give back as many as possible, first those whose budget would be violated, the important before the others.
         let (violating, others) = splitByBudget(lower)
         var violations = 0
         for (group, isViolating) in [(violating, true), (others, false)] {
             for candidate in group {
                 let without = removed.filter { $0.uid != candidate.uid }
-                if isFeasible(pod, slot, without: without, volumeNodes) {
+                if isFeasible(pod, slot, without: without, needs) {
                     removed = without
                 } else if isViolating {
                     violations += 1
@@ -75,9 +75,9 @@ extension SchedulerCore {
     }
 
     private func isFeasible(
-        _ pod: PodView, _ slot: Int, without removed: [PodView], _ volumeNodes: [[NodeSelectorTerm]]
+        _ pod: PodView, _ slot: Int, without removed: [PodView], _ needs: VolumeNeeds
     ) -> Bool {
-        guard matchesVolumes(volumeNodes, slot),
+        guard matchesVolumes(needs, slot),
             NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid, removed: removed).isEmpty
         else { return false }
         for victim in removed { terms.change(victim, slot: slot, sign: -1) }

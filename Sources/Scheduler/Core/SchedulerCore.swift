@@ -12,6 +12,8 @@ final class SchedulerCore {
     enum Decision {
         /// Bind the pod; tell `bindingFailed` if that does not work.
         case bind(PodView, node: String)
+        /// The same, after these claims were given their volumes.
+        case bindVolumes(PodView, node: String, VolumePlan)
         /// No node: say why.
         case unschedulable(PodView, message: String)
         /// No node, but deleting these pods makes room on one: nominate the pod and delete them.
@@ -48,7 +50,10 @@ final class SchedulerCore {
     /// Placed pods per priority: whether preemption can help at all.
     var placedPriorities: [Int: Int] = [:]
 
-    private var classes: [PodTemplate: PodClass] = [:]
+    var classes: [String: StorageClassView] = [:]
+    var assumedClaims: [ObjectKey: AssumedClaim] = [:]
+
+    private var podClasses: [PodTemplate: PodClass] = [:]
     private var classUse: UInt64 = 0
     private static let maximumClasses = 256
     private var owners: [String: Int32] = [:]
@@ -120,18 +125,6 @@ final class SchedulerCore {
         queue.move(.podAffinity, now: now) { _ in true }
     }
 
-    func set(_ key: ObjectKey, claim: ClaimView?, now: Instant) {
-        claims[key] = claim
-        queue.move(.volumes, now: now) {
-            $0.key.namespace == key.namespace && $0.template.volumeClaims.contains(key.name)
-        }
-    }
-
-    func set(_ name: String, volume: VolumeView?, now: Instant) {
-        volumes[name] = volume
-        queue.move(.volumes, now: now) { _ in true }
-    }
-
     func set(_ key: ObjectKey, budget: BudgetView?) {
         budgets[key] = budget
     }
@@ -190,6 +183,7 @@ final class SchedulerCore {
 
     private func unplace(_ uid: String, now: Instant) {
         guard let held = placed.removeValue(forKey: uid) else { return }
+        forgetVolumes(of: uid)
         ledger.remove(.pod(uid: uid))
         settle(held.pod, held.slot, sign: -1)
         refreshFromLedger()
@@ -279,7 +273,7 @@ final class SchedulerCore {
         if terms.count > 2 * termsAfterRecount + 8192 { recount() }
         guard owners.count > 2 * ownersAfterTidy + 8192 else { return }
         owners = [:]
-        classes = [:]
+        podClasses = [:]
         for slot in table.extras.indices { table.extras[slot].owners = [:] }
         for held in placed.values where !held.pod.template.owner.isEmpty {
             table.extras[held.slot].owners[ownerNumber(held.pod.template.owner), default: 0] += 1
@@ -290,22 +284,22 @@ final class SchedulerCore {
     /// The kept results for a template, up to date.
     func podClass(_ template: PodTemplate) -> PodClass {
         classUse += 1
-        if let found = classes[template] {
+        if let found = podClasses[template] {
             found.lastUse = classUse
             found.update(table, random: &random)
             return found
         }
-        if classes.count >= Self.maximumClasses {
+        if podClasses.count >= Self.maximumClasses {
             // Forget the older half at once: finding the oldest each time would cost a scan per pod.
-            let uses = classes.values.map(\.lastUse).sorted()
+            let uses = podClasses.values.map(\.lastUse).sorted()
             let median = uses[uses.count / 2]
-            classes = classes.filter { $0.value.lastUse > median }
+            podClasses = podClasses.filter { $0.value.lastUse > median }
         }
         let isSpreadByDefault = !template.owner.isEmpty && template.spread.isEmpty
         let made = PodClass(template, owner: isSpreadByDefault ? ownerNumber(template.owner) : -1)
         made.lastUse = classUse
         made.update(table, random: &random)
-        classes[template] = made
+        podClasses[template] = made
         return made
     }
 }

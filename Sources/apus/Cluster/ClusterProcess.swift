@@ -63,8 +63,13 @@ struct ClusterProcess: Sendable {
             authorizer: authorizer, signer: ClusterSigner(authority: pki.authority), issuer: issuer)
         controllerConfiguration.clusterInfo = Kubeconfig.clusterInfo(
             server: "https://\(identity.nodeIP):\(identity.port)", ca: pki.authority.certificatePEM)
+        let nodes = FixedNodes(node.map { [$0.name: $0.agent] } ?? [:])
         let controllers = ControllerManager(
-            client: client("kube-controller-manager"), configuration: controllerConfiguration, logger: logger)
+            client: ClusterClient(
+                transport: MetricsTransport(
+                    base: LocalTransport(machinery: machinery, user: .system), nodes: nodes),
+                component: "kube-controller-manager"),
+            configuration: controllerConfiguration, logger: logger)
         let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
 
         var monitored: [Monitored] = []
@@ -77,7 +82,7 @@ struct ClusterProcess: Sendable {
                 verifier: TokenVerifier(
                     keys: [pki.tokenKey.publicKey], issuers: [issuerURL], audiences: [issuerURL]),
                 transport: LocalTransport(machinery: machinery, user: .system)),
-            authorizer: authorizer, nodes: FixedNodes(node.map { [$0.name: $0.agent] } ?? [:]), logger: logger)
+            authorizer: authorizer, nodes: nodes, logger: logger)
 
         // Stopped from the last to the first: the node and the network before the API they speak to.
         return ClusterProcess(

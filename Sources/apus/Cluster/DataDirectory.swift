@@ -66,7 +66,10 @@ final class DataDirectory: Sendable {
     }
 
     /// Everything below the folder that Apus makes.
-    static let ownNames = ["store", "pki", "pods", "logs", "containerd", "cni", "images", "plugins", "run"]
+    static let ownNames = [
+        "store", "pki", "pods", "logs", "containerd", "cni", "images", "plugins", "run",
+        "volumes", "manifests",
+    ]
 
     let path: String
     /// Open for as long as the lock is held.
