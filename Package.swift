@@ -148,7 +148,11 @@ let package = Package(
         tests("CEL", ["ObjectModel", "JSON"]),
         tests("RegularExpression"),
         tests(
-            "Webhooks", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", nioCore, nioSSL, x509, log]),
+            "Webhooks",
+            [
+                "APIMachinery", "Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", nioCore,
+                nioPosix, nioHTTP1, nioSSL, log,
+            ]),
         tests("Store", ["StoreTorture", log]),
         tests("Security", ["ObjectModel", "JSON", x509, asn1]),
         // The program that the store's kill test kills.

@@ -39,10 +39,18 @@ public protocol APIBackend: Sendable {
     ) async throws -> ObjectList
     /// Reads a subresource that is not the object: `scale`.
     func getSubresource(_ resource: ResourceDefinition, _ key: ObjectKey, subresource: String) async throws -> JSON
+    /// Lets admission refuse a connection to an object: exec, attach, port-forward, proxy.
+    /// - Parameter options: for example a `PodExecOptions`.
+    func admitConnection(
+        _ resource: ResourceDefinition, _ key: ObjectKey, subresource: String, options: JSON, context: RequestContext
+    ) async throws
 }
 
 extension APIBackend {
     public func getAtOnce(_ resource: ResourceDefinition, _ key: ObjectKey) -> Object? { nil }
+    public func admitConnection(
+        _ resource: ResourceDefinition, _ key: ObjectKey, subresource: String, options: JSON, context: RequestContext
+    ) async throws {}
 }
 
 /// Who asks, and how strictly.
@@ -59,6 +67,7 @@ public final class RequestContext: Sendable {
     /// Paths of members that stood twice in the body (see `JSON.parseDocument`).
     public let duplicateFields: [String]
     private let collected = Mutex<[String]>([])
+    private let annotations = Mutex<[String: String]>([:])
 
     public init(
         user: UserInfo, fieldManager: String = "", fieldValidation: FieldValidation = .warn, isDryRun: Bool = false,
@@ -74,6 +83,14 @@ public final class RequestContext: Sendable {
     /// Texts for `Warning:` headers.
     public var warnings: [String] { collected.withLock { $0 } }
     public func warn(_ text: String) { collected.withLock { $0.append(text) } }
+    /// What admission noted for an audit event (`auditAnnotations` of webhooks and policies); the first note of a key
+    /// counts, and there are at most 256.
+    public var auditAnnotations: [String: String] { annotations.withLock { $0 } }
+    public func annotate(_ key: String, _ value: String) {
+        annotations.withLock { notes in
+            if notes.count < 256, notes[key] == nil { notes[key] = value }
+        }
+    }
 }
 
 /// What a write gave.

@@ -25,6 +25,7 @@ public final class Machinery: Service {
     let admission: AdmissionChain
     let allocator: ServiceAllocator
     let quotas = QuotaLedger()
+    let dynamic = DynamicAdmission()
 
     /// - Throws: `StatusError` when the configuration makes no sense (a service CIDR that is none).
     public init(
@@ -45,12 +46,14 @@ public final class Machinery: Service {
         admission = AdmissionChain.standard
         allocator.follow(caches)
         quotas.follow(caches)
+        dynamic.follow(caches)
     }
 
     /// Loads the watch caches and makes what every cluster has. Serve requests only after it returned.
     public func start() async throws {
         try await caches.start()
         try await bootstrap()
+        dynamic.open()
     }
 
     /// Bookmarks, compaction, and quota recounts, until cancelled; then ends all watches.

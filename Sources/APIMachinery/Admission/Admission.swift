@@ -1,3 +1,4 @@
+import ClusterClient
 import JSON
 import ObjectModel
 import Schema
@@ -13,12 +14,35 @@ struct AdmissionRequest: Sendable {
     /// The stored representation of the kind.
     let resource: ResourceDefinition
     let subresource: String?
-    let key: ObjectKey
+    var key: ObjectKey
     /// The new state; mutating plugins change it. For a delete, the last state.
     var object: JSON
     /// The state before; nil for a create.
     let old: Object?
     let context: RequestContext
+    /// The version that the client wrote.
+    var writtenKind: GroupVersionKind
+    /// The name of a new object was made by the server.
+    var isNameGenerated = false
+    var isPatch = false
+    /// The kind of `Scale` when only that is written.
+    var scaleKind: GroupVersionKind?
+    /// Of a delete.
+    var deleteOptions: DeleteOptions?
+
+    init(
+        operation: Operation, resource: ResourceDefinition, subresource: String?, key: ObjectKey, object: JSON,
+        old: Object?, context: RequestContext, writtenKind: GroupVersionKind? = nil
+    ) {
+        self.operation = operation
+        self.resource = resource
+        self.subresource = subresource
+        self.key = key
+        self.object = object
+        self.old = old
+        self.context = context
+        self.writtenKind = writtenKind ?? resource.kind
+    }
 
     /// For example `pods` or `deployments.apps`.
     var place: GroupResource { resource.resource.groupResource }
@@ -61,6 +85,7 @@ struct AdmissionChain: Sendable {
     /// - Returns: what was charged to quotas, to be settled when the write is done or given up.
     func validate(_ request: AdmissionRequest, in machinery: Machinery) async throws -> QuotaCharge {
         for plugin in plugins { try plugin.validate(request, in: machinery) }
+        try await machinery.dynamic.validate(request, in: machinery)
         return try machinery.quotas.charge(request)
     }
 }

@@ -193,6 +193,10 @@ struct KindTable: Sendable {
         case "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io":
             rules.validate = AccessValidation.binding
             rules.validateUpdate = AccessValidation.bindingUpdate
+        case "mutatingwebhookconfigurations.admissionregistration.k8s.io":
+            rules.validate = AdmissionValidation.mutatingWebhooks
+        case "validatingwebhookconfigurations.admissionregistration.k8s.io":
+            rules.validate = AdmissionValidation.validatingWebhooks
         default: WorkloadKinds.customize(&rules, name)
         }
     }

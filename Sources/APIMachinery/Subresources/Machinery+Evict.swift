@@ -28,7 +28,7 @@ extension Machinery {
         if !isUnneeded, let budget = try budget(of: pod) {
             try await spend(budget, pod: pod, isReady: Self.isReady(tree), isDryRun: options.isDryRun)
         }
-        _ = try await remove(pods, key, options: options, context: context)
+        _ = try await remove(pods, key, options: options, isAdmitted: true, context: context)
         return Self.success(code: 201)
     }
 

@@ -9,7 +9,8 @@ extension Machinery {
         _ resource: ResourceDefinition, _ key: ObjectKey, subresource: String, body: JSON, context: RequestContext
     ) async throws -> WriteResult {
         guard let kind = resource.subresource(subresource)?.kind else { throw noSubresource(resource, subresource) }
-        let read = try read(body, as: kind, context: context)
+        var read = try read(body, as: kind, context: context)
+        try await admitPosted(&read, resource, key, kind: kind, subresource: subresource, context: context)
         switch (resource.resource.resource, subresource) {
         case ("pods", "binding"): return try await bind(key, read, context: context)
         case ("pods", "eviction"): return try await evict(key, read, context: context)

@@ -45,7 +45,8 @@ extension Machinery {
             }
             do {
                 let object = try await insert(
-                    candidate, cache, rules, namespace: namespace, kind: resource.kind, context: context)
+                    candidate, cache, rules, namespace: namespace, kind: resource.kind, isNameGenerated: isGenerated,
+                    context: context)
                 return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: true)
             } catch is WriteConflict {
                 let name = candidate["metadata"]["name"].string ?? ""
@@ -63,20 +64,26 @@ extension Machinery {
     /// - Throws: `WriteConflict` when the name is taken.
     func insert(
         _ body: JSON, _ cache: WatchCache, _ rules: KindRules, namespace: String, kind: GroupVersionKind,
-        isApplied: Bool = false, context: RequestContext
+        isApplied: Bool = false, isNameGenerated: Bool = false, context: RequestContext
     ) async throws -> Object {
         let resource = cache.definition
         var tree = body
         SystemMetadata.initialize(
             &tree, namespace: namespace, isNamespaced: resource.isNamespaced, tracksGeneration: rules.tracksGeneration)
-        let name = tree["metadata"]["name"].string ?? ""
+        var name = tree["metadata"]["name"].string ?? ""
         var request = AdmissionRequest(
             operation: .create, resource: resource, subresource: nil, key: ObjectKey(namespace: namespace, name: name),
-            object: tree, old: nil, context: context)
+            object: tree, old: nil, context: context, writtenKind: kind)
+        request.isNameGenerated = isNameGenerated
+        request.isPatch = isApplied
         catalog.applyDefaults(to: &request.object, kind: resource.kind)
         rules.prepareCreate(&request.object, context)
         let unadmitted = isApplied ? request.object : .null
-        try admission.admit(&request, in: self)
+        try await admit(&request) { request in
+            self.catalog.applyDefaults(to: &request.object, kind: resource.kind)
+            rules.prepareCreate(&request.object, context)
+        }
+        name = request.key.name
         let given = body["metadata"]["managedFields"]
         let owners = Owners(self, kind: kind, rules: rules, subresource: nil, context: context)
         if isApplied {

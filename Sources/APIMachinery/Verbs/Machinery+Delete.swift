@@ -8,7 +8,7 @@ extension Machinery {
         _ resource: ResourceDefinition, _ key: ObjectKey, options: DeleteOptions, context: RequestContext
     ) async throws -> DeleteResult {
         let cache = try stored(resource, verb: "delete")
-        var result = try await remove(cache, key, options: options, context: context)
+        var result = try await remove(cache, key, options: options, kind: resource.kind, context: context)
         result.object = VersionConversion.object(result.object, as: resource.kind)
         return result
     }
@@ -30,7 +30,8 @@ extension Machinery {
                 running += 1
                 group.addTask {
                     do {
-                        _ = try await self.remove(cache, object.key, options: options, context: context)
+                        _ = try await self.remove(
+                            cache, object.key, options: options, kind: resource.kind, context: context)
                     } catch let error as StatusError where error.reason == .notFound {
                         return
                     }
@@ -42,9 +43,13 @@ extension Machinery {
     }
 
     /// Deletes, or marks as being deleted while a grace period or finalizers hold the object.
-    func remove(_ cache: WatchCache, _ key: ObjectKey, options: DeleteOptions, context: RequestContext) async throws
-        -> DeleteResult
-    {
+    /// - Parameters:
+    ///   - kind: the version that the client named; nil for the stored one.
+    ///   - isAdmitted: admission was asked already, about what leads to this.
+    func remove(
+        _ cache: WatchCache, _ key: ObjectKey, options: DeleteOptions, kind: GroupVersionKind? = nil,
+        isAdmitted: Bool = false, context: RequestContext
+    ) async throws -> DeleteResult {
         let resource = cache.definition
         let group = resource.resource.groupResource
         let rules = kinds[cache.place]
@@ -52,11 +57,14 @@ extension Machinery {
             guard let current = cache.get(key) else { throw StatusError.notFound(group, name: key.name) }
             try checkPreconditions(current, options, group)
             let tree = current.tree
-            var request = AdmissionRequest(
-                operation: .delete, resource: resource, subresource: nil, key: key, object: tree, old: current,
-                context: context)
-            try admission.admit(&request, in: self)
-            _ = try await admission.validate(request, in: self)
+            if !isAdmitted {
+                var request = AdmissionRequest(
+                    operation: .delete, resource: resource, subresource: nil, key: key, object: tree, old: current,
+                    context: context, writtenKind: kind)
+                request.deleteOptions = options
+                try await admit(&request) { _ in }
+                _ = try await admission.validate(request, in: self)
+            }
             let decision = Deletion.decide(tree, options: options, rules: rules, isPod: cache.place == Self.pods)
             if rules.orphansByDefault, options.propagation == nil, cache.place.resource == "jobs" {
                 context.warn(

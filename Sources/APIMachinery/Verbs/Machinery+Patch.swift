@@ -30,7 +30,7 @@ extension Machinery {
         let scope = try UpdateScope(subresource, of: resource)
         // What a patch finds unknown is told once, however often it is tried.
         let told = context.warnings.count
-        let writing = Writing(kind: resource.kind, subresource: scope.subresource)
+        let writing = Writing(kind: resource.kind, subresource: scope.subresource, isPatch: true)
         let object = try await rewrite(cache, key, scope, writing, context: context) { current in
             let before = VersionConversion.tree(current.tree, as: resource.kind)
             let patched = try self.patched(before, type, patch, kind: resource.kind, name: key.name)

@@ -53,6 +53,7 @@ extension Machinery {
         var subresource: String?
         /// The proposal was applied, and carries its `managedFields`.
         var isApplied = false
+        var isPatch = false
     }
 
     /// Changes an object until no other writer comes between.
@@ -106,13 +107,23 @@ extension Machinery {
         SystemMetadata.inherit(&tree, from: old)
         var request = AdmissionRequest(
             operation: .update, resource: resource, subresource: scope.subresource, key: current.key, object: tree,
-            old: current, context: context)
+            old: current, context: context, writtenKind: writing.kind)
+        request.isPatch = writing.isPatch || writing.isApplied
+        if writing.subresource == "scale", scope == .object {
+            request.scaleKind = resource.subresource("scale")?.kind
+        }
         if scope.touchesSpec {
             catalog.applyDefaults(to: &request.object, kind: resource.kind)
             rules.prepareUpdate(&request.object, old)
         }
         let unadmitted = writing.isApplied ? request.object : .null
-        try admission.admit(&request, in: self)
+        try await admit(&request) { request in
+            request.object = scope.confine(request.object, old: old, rules: rules)
+            SystemMetadata.inherit(&request.object, from: old)
+            guard scope.touchesSpec else { return }
+            self.catalog.applyDefaults(to: &request.object, kind: resource.kind)
+            rules.prepareUpdate(&request.object, old)
+        }
         let owners = Owners(
             self, kind: writing.kind, rules: rules, subresource: writing.subresource, context: context)
         let given = proposal["metadata"]["managedFields"]

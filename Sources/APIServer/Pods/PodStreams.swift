@@ -1,4 +1,6 @@
+import APIMachinery
 import Crypto
+import JSON
 import NIOCore
 import NIOHTTP1
 import ObjectModel
@@ -28,6 +30,10 @@ extension Dispatcher {
         if isExec, let phase = pod.tree["status"]["phase"].string, phase == "Succeeded" || phase == "Failed" {
             throw StatusError.badRequest("cannot exec into a container in a completed pod; current phase is \(phase)")
         }
+        try await admit(
+            call, isExec ? "PodExecOptions" : "PodAttachOptions",
+            ["stdin": .bool(options.stdin), "stdout": .bool(options.stdout), "stderr": .bool(options.stderr)],
+            tty: options.tty, container: query["container"] ?? "", command: options.command)
         let target = try await target(of: pod)
         let (protocolName, headers) = try negotiated(
             upgrade,
@@ -58,6 +64,7 @@ extension Dispatcher {
         if let phase = pod.tree["status"]["phase"].string, phase != "Running" {
             throw StatusError.badRequest("unable to forward port because pod is not running. Current status=\(phase)")
         }
+        try await admit(call, "PodPortForwardOptions", ports.isEmpty ? [:] : ["ports": .array(ports.map { JSON($0) })])
         let target = try await target(of: pod)
         let (protocolName, headers) = try negotiated(
             upgrade,
@@ -70,6 +77,21 @@ extension Dispatcher {
             try await target.gateway.connect(target.reference, port: port)
         }
         return .upgraded
+    }
+
+    /// Admission of a connection to a pod.
+    private func admit(
+        _ call: Call, _ kind: String, _ members: JSON, tty: Bool = false, container: String = "", command: [String] = []
+    ) async throws {
+        guard let pods = backend.catalog.resource(.pods) else { return }
+        var options: JSON = ["kind": .string(kind), "apiVersion": "v1"]
+        for (name, value) in members.members where value != false { options[name] = value }
+        if tty { options["tty"] = true }
+        if !container.isEmpty { options["container"] = .string(container) }
+        if !command.isEmpty { options["command"] = JSON(command) }
+        try await backend.admitConnection(
+            pods, ObjectKey(namespace: call.info.namespace, name: call.info.name), subresource: call.info.subresource,
+            options: options, context: RequestContext(user: call.user))
     }
 
     // MARK: Upgrade
