@@ -75,7 +75,9 @@ public struct WatchChannel: Sendable {
         return WatchChannel(channel: channel)
     }
 
-    public func close() async {
-        try? await channel.close()
+    /// Starts to close the connection. It is not waited for: a server that answers a watch may not look at what comes, and the
+    /// end of TLS takes its 5 s then.
+    public func close() {
+        channel.close(promise: nil)
     }
 }

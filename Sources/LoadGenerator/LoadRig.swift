@@ -49,9 +49,11 @@ public struct LoadRig: Sendable {
     }
 
     /// Sends `total` requests over the connections as fast as they are answered.
-    /// - Parameter write: writes request number *i* into the buffer.
+    /// - Parameters:
+    ///   - rate: requests a second; nil for as many as are answered.
+    ///   - write: writes request number *i* into the buffer.
     func phase(
-        _ name: String, _ channels: [LoadChannel], total: Int,
+        _ name: String, _ channels: [LoadChannel], total: Int, rate: Int? = nil,
         write: @escaping @Sendable (Int, inout ByteBuffer) -> Void
     ) async throws -> Measurement {
         let run = PhaseRun(name: name, total: total, progress: progress, write: write)
@@ -59,7 +61,16 @@ public struct LoadRig: Sendable {
         let before = ProcessorTime.seconds(of: serverProcesses)
         let start = clock.now
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for channel in channels { group.addTask { try await channel.run(run) } }
+            for channel in channels {
+                group.addTask {
+                    guard let rate else { return try await channel.run(run) }
+                    // One request at a time, each when it is due.
+                    while let due = run.reserve() {
+                        try await Task.sleep(until: start + .seconds(1) * due / rate)
+                        try await channel.run(run.single(due))
+                    }
+                }
+            }
             try await group.waitForAll()
         }
         var measurement = run.measurement
@@ -94,18 +105,29 @@ private final class PhaseRun: LoadConnection.Source {
 
     var measurement: Measurement { state.withLock { $0.measurement } }
 
-    func next(into buffer: inout ByteBuffer) -> Bool {
-        let index: Int? = state.withLock { state in
+    /// The number of a request that nobody else sends.
+    func reserve() -> Int? {
+        state.withLock { state in
             guard state.next < total else { return nil }
             defer { state.next += 1 }
             return state.next
         }
-        guard let index else { return false }
+    }
+
+    /// A source of one reserved request.
+    func single(_ index: Int) -> any LoadConnection.Source { SingleRequest(run: self, index: index) }
+
+    func next(into buffer: inout ByteBuffer) -> Bool {
+        guard let index = reserve() else { return false }
+        send(index, into: &buffer)
+        return true
+    }
+
+    fileprivate func send(_ index: Int, into buffer: inout ByteBuffer) {
         if index % max(total / 20, 1) == 0 {
             progress("\(state.withLock { $0.measurement.name }) \(index * 100 / total) %")
         }
         write(index, &buffer)
-        return true
     }
 
     func answered(status: Int, size: Int, after nanoseconds: Int64) {
@@ -114,6 +136,26 @@ private final class PhaseRun: LoadConnection.Source {
             state.measurement.bytes += size
             if status >= 300 { state.measurement.failures += 1 }
         }
+    }
+}
+
+private final class SingleRequest: LoadConnection.Source {
+    private let run: PhaseRun
+    private let index: Int
+    private let isSent = Atomic<Bool>(false)
+
+    init(run: PhaseRun, index: Int) {
+        self.run = run
+        self.index = index
+    }
+
+    func next(into buffer: inout ByteBuffer) -> Bool {
+        guard !isSent.exchange(true, ordering: .relaxed) else { return false }
+        run.send(index, into: &buffer)
+        return true
+    }
+    func answered(status: Int, size: Int, after nanoseconds: Int64) {
+        run.answered(status: status, size: size, after: nanoseconds)
     }
 }
 

@@ -47,10 +47,8 @@ public struct WatchLoad: Sendable {
             let clock = ContinuousClock()
             let before = ProcessorTime.seconds(of: rig.serverProcesses)
             let start = clock.now
-            let pace = rate.map { Pace(perSecond: $0) }
             report(
-                try await rig.phase("update", channels, total: changes) { index, buffer in
-                    pace?.wait(for: index)
+                try await rig.phase("update", channels, total: changes, rate: rate) { index, buffer in
                     head.write("PUT", "\(collection)/load-\(index % objects)", body: body(index), into: &buffer)
                 })
             let limit = clock.now + .seconds(120)
@@ -65,19 +63,8 @@ public struct WatchLoad: Sendable {
                 measurement.serverSeconds = after - before
             }
             report(measurement)
-            for watch in watches { await watch.close() }
+            for watch in watches { watch.close() }
         }
-    }
-}
-
-/// Lets request number *i* go at its time. It holds an event loop for the wait: a load generator has nothing else to do.
-private struct Pace: Sendable {
-    let perSecond: Int
-    let start = NIODeadline.now()
-
-    func wait(for index: Int) {
-        let due = start + .nanoseconds(Int64(index) * 1_000_000_000 / Int64(max(perSecond, 1)))
-        while NIODeadline.now() < due { Sleep.microseconds(200) }
     }
 }
 
