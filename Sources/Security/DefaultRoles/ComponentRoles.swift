@@ -83,10 +83,12 @@ extension DefaultRoles {
           create patch update | core events.k8s.io | events
           create | coordination.k8s.io | leases
           get list update watch | coordination.k8s.io | leases | kube-scheduler
+          create delete deletecollection read patch update | coordination.k8s.io | leasecandidates
           read | core | nodes
           delete read | core | pods
           create | core | bindings pods/binding
           patch update | core | pods/status
+          update | core | pods/finalizers
           read | core | replicationcontrollers services
           read | apps extensions | replicasets
           read | apps | statefulsets
@@ -97,8 +99,9 @@ extension DefaultRoles {
           read | storage.k8s.io | csidrivers csinodes csistoragecapacities volumeattachments
           read | core | namespaces
           read | resource.k8s.io | deviceclasses resourceslices
-          read patch update | resource.k8s.io | resourceclaims
-          patch update | resource.k8s.io | resourceclaims/status
+          create delete read patch update | resource.k8s.io | resourceclaims
+          read patch update | resource.k8s.io | resourceclaims/status
+          patch update | resource.k8s.io | resourceclaims/binding
         system:certificates.k8s.io:certificatesigningrequests:nodeclient
           create | certificates.k8s.io | certificatesigningrequests/nodeclient
         system:certificates.k8s.io:certificatesigningrequests:selfnodeclient

@@ -26,7 +26,7 @@ extension DefaultRoles {
           create delete read patch update | batch | jobs
           update | batch | cronjobs/status
           update | batch | cronjobs/finalizers
-          delete list | core | pods
+          delete list watch | core | pods
           create patch update | core events.k8s.io | events
         system:controller:daemon-set-controller
           read | apps extensions | daemonsets
@@ -97,10 +97,10 @@ extension DefaultRoles {
           read | autoscaling | horizontalpodautoscalers
           update | autoscaling | horizontalpodautoscalers/status
           get update | * | */scale
-          list | core | pods
-          list | metrics.k8s.io | pods
-          get list | custom.metrics.k8s.io | *
-          get list | external.metrics.k8s.io | *
+          list watch | core | pods
+          list watch | metrics.k8s.io | pods
+          read | custom.metrics.k8s.io | *
+          read | external.metrics.k8s.io | *
           create patch update | core events.k8s.io | events
         system:controller:job-controller
           read patch update | batch | jobs
@@ -118,12 +118,12 @@ extension DefaultRoles {
         system:controller:namespace-controller
           delete get list watch | core | namespaces
           update | core | namespaces/finalize namespaces/status
-          delete deletecollection get list | * | *
+          delete deletecollection get list watch | * | *
         system:controller:node-controller
-          delete get list patch update | core | nodes
+          delete read patch update | core | nodes
           patch update | core | nodes/status
           patch update | core | pods/status
-          delete list | core | pods
+          delete list watch | core | pods
           get | core | pods
           create patch update | core events.k8s.io | events
         system:controller:persistent-volume-binder
@@ -139,7 +139,7 @@ extension DefaultRoles {
           create patch update watch | core events.k8s.io | events
         system:controller:pod-garbage-collector
           delete list watch | core | pods
-          get list | core | nodes
+          read | core | nodes
           patch update | core | pods/status
         system:controller:pv-protection-controller
           read update | core | persistentvolumes
@@ -164,6 +164,7 @@ extension DefaultRoles {
         system:controller:resource-claim-controller
           update | core | pods/finalizers
           read | core | pods
+          patch update | resource.k8s.io | resourceclaims/binding
           create delete read | resource.k8s.io | resourceclaims
           update patch | resource.k8s.io | resourceclaims resourceclaims/status
           read | resource.k8s.io | deviceclasses resourceclaimtemplates
@@ -204,6 +205,7 @@ extension DefaultRoles {
           update | apps | statefulsets/status
           update | apps | statefulsets/finalizers
           create delete get patch update | core | pods
+          update | core | pods/finalizers
           create delete read patch update | apps | controllerrevisions
           create get | core | persistentvolumeclaims
           delete list update watch | core | persistentvolumeclaims
@@ -225,7 +227,7 @@ extension DefaultRoles {
           create patch update | core events.k8s.io | events
         system:controller:volumeattributesclass-protection-controller
           read update | storage.k8s.io | volumeattributesclasses
-          list watch | core | persistentvolumeclaims persistentvolumes
+          read | core | persistentvolumeclaims persistentvolumes
           create patch update | core events.k8s.io | events
         """)
 }

@@ -10,7 +10,8 @@ extension DefaultRoles {
         system:public-info-viewer
           get | path | /healthz /livez /readyz /version /version/
         system:monitoring
-          get | path | /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*
+          get | path | /flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz
+          get | core | nodes/metrics
         system:basic-user
           create | authorization.k8s.io | selfsubjectaccessreviews selfsubjectrulesreviews
           create | authentication.k8s.io | selfsubjectreviews
@@ -31,6 +32,7 @@ extension DefaultRoles {
           write | batch | cronjobs jobs
           write | extensions | daemonsets deployments deployments/rollback deployments/scale ingresses \
             networkpolicies replicasets replicasets/scale replicationcontrollers/scale
+          write | events.k8s.io | events
           write | policy | poddisruptionbudgets
           write | networking.k8s.io | ingresses networkpolicies
           read write | coordination.k8s.io | leases
@@ -41,6 +43,7 @@ extension DefaultRoles {
           read | core | bindings events limitranges namespaces/status pods/log pods/status \
             replicationcontrollers/status resourcequotas resourcequotas/status
           read | core | namespaces
+          read | events.k8s.io | events
           read | discovery.k8s.io | endpointslices
           read | apps | controllerrevisions daemonsets daemonsets/status deployments deployments/scale \
             deployments/status replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale \
@@ -71,9 +74,11 @@ extension DefaultRoles {
                 system::leader-locking-kube-controller-manager
                   watch | core | configmaps
                   get update | core | configmaps | kube-controller-manager
+                  create get list update watch | coordination.k8s.io | leases leasecandidates
                 system::leader-locking-kube-scheduler
                   watch | core | configmaps
                   get update | core | configmaps | kube-scheduler
+                  create get list update watch | coordination.k8s.io | leases leasecandidates
                 system:controller:bootstrap-signer
                   read | core | secrets
                 system:controller:cloud-provider
