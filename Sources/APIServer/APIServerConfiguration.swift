@@ -8,7 +8,7 @@ public struct APIServerConfiguration: Sendable {
     public var certificateChainPEM: String
     /// Private key of the server certificate, PEM.
     public var privateKeyPEM: String
-    /// Authorities of client certificates, PEM. Clients that show a certificate of another authority are refused.
+    /// Authorities of client certificates, PEM. Requests with a certificate of another authority get 401.
     public var clientAuthorityPEM: String
     /// Host and port that clients are told in `/api`, for example `10.0.0.1:6443`.
     public var advertiseAddress = ""
@@ -42,10 +42,12 @@ public struct APIServerConfiguration: Sendable {
         public var connections = 20_000
         /// Streams of one HTTP/2 connection.
         public var concurrentStreams = 250
-        /// Reading requests handled at once, long-running ones excluded (429 above).
+        /// Reading requests handled at once, long-running ones excluded; more wait.
         public var readsInFlight = 400
-        /// Writing requests handled at once (429 above).
+        /// Writing requests handled at once; more wait.
         public var writesInFlight = 200
+        /// Requests of one user that may wait to be handled (429 above), reads and writes apart.
+        public var waitingPerUser = 400
         /// From accept to the end of the TLS handshake.
         public var handshakeTimeout = Duration.seconds(15)
         /// From the first byte of a connection to its first whole request head.

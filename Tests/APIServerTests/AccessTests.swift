@@ -1,5 +1,9 @@
+import AsyncHTTPClient
+import Glibc
 import JSON
 import NIOHTTP1
+import NIOSSL
+import Security
 import Testing
 
 @testable import APIServer
@@ -54,6 +58,29 @@ import Testing
                     "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", #"{"spec":{"namespace":"a"}}"#)
                 #expect(rules.json["status"]["resourceRules"].elements.count == 1)
             }
+        }
+    }
+
+    @Test("A certificate of a stranger is answered with 401, and does not shut out a token")
+    func foreignCertificate() async throws {
+        var template = Array("/tmp/apiserver-foreign-XXXXXX".utf8CString)
+        let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+        let stranger = try ClusterPKI.loadOrCreate(directory: directory).adminCertificate()
+        try await TestServer.run { server in
+            var tls = try TestServer.tls(admin: false)
+            tls.certificateChain = try NIOSSLCertificate.fromPEMBytes(Array(stranger.certificatePEM.utf8)).map {
+                .certificate($0)
+            }
+            tls.privateKey = .privateKey(
+                try NIOSSLPrivateKey(bytes: Array(stranger.privateKeyPEM.utf8), format: .pem))
+            let http = HTTPClient(
+                eventLoopGroupProvider: .singleton, configuration: HTTPClient.Configuration(tlsConfiguration: tls))
+            let client = Client(http: http, port: server.port)
+            let refused = try await client.get("/healthz")
+            #expect(refused.code == 401 && refused.json["reason"] == "Unauthorized")
+            let known = try await client.get("/api/v1/secrets", ["Authorization": "Bearer user-reader"])
+            #expect(known.code == 200)
+            try await http.shutdown()
         }
     }
 

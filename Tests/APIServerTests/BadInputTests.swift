@@ -159,6 +159,7 @@ import Testing
     @Test func tooManyAtOnceAndTooLong() async throws {
         var limits = APIServerConfiguration.Limits()
         limits.readsInFlight = 2
+        limits.waitingPerUser = 0
         let backend = MemoryBackend()
         let (entered, tell) = AsyncStream<Void>.makeStream()
         backend.gate.withLock {

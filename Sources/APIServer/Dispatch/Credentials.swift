@@ -34,10 +34,10 @@ struct Credentials: Sendable {
 
     private func ownUser(of request: Request) async throws -> UserInfo {
         if let user = request.connection.certificateUser { return authenticated(user) }
-        guard let header = request.headers.first(name: "authorization") else { return .anonymous }
-        let parts = header.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return .anonymous }
-        let token = String(parts[1])
+        guard let token = Self.bearerToken(of: request) else {
+            if request.connection.hasForeignCertificate { throw StatusError.unauthorized() }
+            return .anonymous
+        }
         do {
             return authenticated(try await authenticator.authenticate(token: token, audiences: []).user)
         } catch let error as StatusError where error.code >= 500 {
@@ -45,6 +45,23 @@ struct Credentials: Sendable {
         } catch {
             throw StatusError.unauthorized()
         }
+    }
+
+    /// The token of the `Authorization` header, or the one that a browser's WebSocket carries as a subprotocol, because it
+    /// cannot set headers.
+    private static func bearerToken(of request: Request) -> String? {
+        if let header = request.headers.first(name: "authorization") {
+            let parts = header.split(separator: " ", maxSplits: 1)
+            guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+            let token = parts[1].drop { $0 == " " }
+            return token.isEmpty ? nil : String(token)
+        }
+        guard request.headers.first(name: "upgrade")?.lowercased() == "websocket" else { return nil }
+        let prefix = "base64url.bearer.authorization.k8s.io."
+        guard let name = request.tokens("sec-websocket-protocol").first(where: { $0.hasPrefix(prefix) }) else {
+            return nil
+        }
+        return SecretData.text(base64URL: name.dropFirst(prefix.count))
     }
 
     private func authenticated(_ user: UserInfo) -> UserInfo {
@@ -63,6 +80,7 @@ struct Credentials: Sendable {
             extra[percentDecoded(name.lowercased().dropFirst("impersonate-extra-".count)), default: []].append(value)
         }
         guard let name = headers.first(name: "impersonate-user"), !name.isEmpty else {
+            // Groups of nobody in particular would escape the checks below.
             throw StatusError.badRequest("requested \(groups) \(extra.keys.sorted()) without impersonating a user")
         }
         var target = UserInfo(name: name, uid: uid, groups: groups, extra: extra)

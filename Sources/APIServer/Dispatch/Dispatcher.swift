@@ -32,8 +32,7 @@ final class Dispatcher: RequestService {
         self.nodes = nodes
         self.connections = connections
         self.logger = logger
-        inFlight = InFlight(
-            maximumReads: configuration.limits.readsInFlight, maximumWrites: configuration.limits.writesInFlight)
+        inFlight = InFlight(configuration.limits)
         credentials = Credentials(authenticator: authenticator, authorizer: authorizer)
         commonHeaders = [
             "Cache-Control": "no-cache, private",
@@ -58,7 +57,9 @@ final class Dispatcher: RequestService {
         else { return nil }
         var response = Response(json: object.bytes)
         finish(&response, request, isCompressible: true)
-        metrics.record(info, request, code: response.status.code, duration: ContinuousClock.now - started)
+        metrics.record(
+            info, request, code: response.status.code, duration: ContinuousClock.now - started,
+            bytes: response.body.readableBytes)
         return response
     }
 
@@ -68,34 +69,33 @@ final class Dispatcher: RequestService {
         let isLongRunning = info.isLongRunning
         let longRunning = isLongRunning ? connections.addLongRunning { exchange.cancel() } : nil
         if isLongRunning { metrics.longRunningStarted(info) }
-        let code = await respond(request, exchange, info, isLongRunning: isLongRunning)
+        let (code, bytes) = await respond(request, exchange, info, isLongRunning: isLongRunning)
         if let longRunning {
             connections.removeLongRunning(longRunning)
             metrics.longRunningEnded(info)
         }
-        metrics.record(info, request, code: code, duration: ContinuousClock.now - started)
+        metrics.record(info, request, code: code, duration: ContinuousClock.now - started, bytes: bytes)
         logger.trace(
             "request", metadata: ["method": "\(request.method)", "path": "\(request.path)", "code": "\(code)"])
     }
 
-    /// Answers, and says with which code.
+    /// Answers, and says with which code and how many bytes (nil when they were written in pieces).
     private func respond(
         _ request: Request, _ exchange: Exchange, _ info: RequestInfo, isLongRunning: Bool
-    ) async -> UInt {
+    ) async -> (UInt, Int?) {
         do {
-            if !isLongRunning {
-                try inFlight.enter(isMutating: info.isMutating)
-                exchange.setTimeout(try timeout(request, info), isError: true)
-            }
-            defer { if !isLongRunning { inFlight.leave(isMutating: info.isMutating) } }
+            if !isLongRunning { exchange.setTimeout(try timeout(request, info), isError: true) }
             let call = Call(
                 request: request, exchange: exchange, info: info, user: try await credentials.user(of: request))
+            let limit = isLongRunning ? nil : inFlight.limit(isMutating: info.isMutating)
+            try await limit?.enter(call.user.name)
+            defer { limit?.leave(call.user.name) }
             try await authorizer.require(info.attributes(for: call.user))
             switch try await route(call) {
             case .response(var response):
                 finish(&response, call.request, isCompressible: info.verb == "get" || info.verb == "list")
                 exchange.respond(response)
-                return response.status.code
+                return (response.status.code, response.body.readableBytes)
             case .streamed(var response, let body):
                 finish(&response, call.request, isCompressible: false)
                 exchange.start(response)
@@ -109,15 +109,15 @@ final class Dispatcher: RequestService {
                     logger.debug(
                         "a streamed answer failed", metadata: ["path": "\(request.path)", "error": "\(error)"])
                 }
-                return response.status.code
+                return (response.status.code, nil)
             case .upgraded:
-                return 101
+                return (101, nil)
             }
         } catch let error as UnsupportedStreamProtocol {
             var response = error.response
             finish(&response, request, isCompressible: false)
             exchange.respond(response)
-            return response.status.code
+            return (response.status.code, nil)
         } catch {
             let status = statusError(error)
             if status.code == 500 {
@@ -127,7 +127,7 @@ final class Dispatcher: RequestService {
             var response = Response(error: status)
             finish(&response, request, isCompressible: false)
             exchange.respond(response)
-            return response.status.code
+            return (response.status.code, nil)
         }
     }
 

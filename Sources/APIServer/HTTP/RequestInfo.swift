@@ -81,7 +81,8 @@ struct RequestInfo: Sendable {
         }
     }
 
-    private static func equalities(_ fields: String) -> [String: String] {
+    /// Requirements `field=value` and `field==value` of a field selector.
+    static func equalities(_ fields: String) -> [String: String] {
         var result: [String: String] = [:]
         for part in fields.split(separator: ",") {
             let sides = part.split(separator: "=", omittingEmptySubsequences: true)

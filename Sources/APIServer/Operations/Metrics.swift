@@ -27,8 +27,14 @@ final class RequestMetrics: Sendable {
         var count = 0
         var sum = 0.0
     }
+    private struct Sizes {
+        var buckets = [Int](repeating: 0, count: RequestMetrics.sizeBounds.count)
+        var count = 0
+        var sum = 0
+    }
     private struct State {
         var series: [Key: Series] = [:]
+        var sizes: [Key: Sizes] = [:]
         var longRunning: [Key: Int] = [:]
     }
     private let state = Mutex(State())
@@ -36,9 +42,12 @@ final class RequestMetrics: Sendable {
     static let bounds: [Double] = [
         0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
     ]
+    /// Bytes.
+    static let sizeBounds = [1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000]
     private static let maximumSeries = 2000
 
-    func record(_ info: RequestInfo, _ request: Request, code: UInt, duration: Duration) {
+    /// - Parameter bytes: of the answer's body; counted for what was read, the sizes of other answers say nothing.
+    func record(_ info: RequestInfo, _ request: Request, code: UInt, duration: Duration, bytes: Int? = nil) {
         let key = Self.key(info, isServed: code != 404 && code != 403 && code != 401)
         let (seconds, attoseconds) = duration.components
         let value = Double(seconds) + Double(attoseconds) / 1e18
@@ -49,6 +58,10 @@ final class RequestMetrics: Sendable {
             state.series[key]?.count += 1
             state.series[key]?.sum += value
             if let index = Self.bounds.firstIndex(where: { value <= $0 }) { state.series[key]?.buckets[index] += 1 }
+            guard let bytes, code == 200, info.isResource, info.verb == "get" || info.verb == "list" else { return }
+            state.sizes[key, default: Sizes()].count += 1
+            state.sizes[key]?.sum += bytes
+            if let index = Self.sizeBounds.firstIndex(where: { bytes <= $0 }) { state.sizes[key]?.buckets[index] += 1 }
         }
     }
 
@@ -90,7 +103,8 @@ final class RequestMetrics: Sendable {
     }
 
     func write(into text: inout MetricsText) {
-        let (series, longRunning) = state.withLock { ($0.series, $0.longRunning) }
+        let (series, longRunning, sizes) = state.withLock { ($0.series, $0.longRunning, $0.sizes) }
+        writeSizes(sizes, into: &text)
         let keys = series.keys.sorted { Self.labels($0) < Self.labels($1) }
         text.header("apiserver_request_total", "counter", "Requests by verb, resource and HTTP code.")
         for key in keys {
@@ -118,6 +132,22 @@ final class RequestMetrics: Sendable {
         text.header("apiserver_longrunning_requests", "gauge", "Watches and streams that are open.")
         for (key, count) in longRunning.sorted(by: { Self.labels($0.key) < Self.labels($1.key) }) {
             text.sample("apiserver_longrunning_requests", "component=\"apiserver\",\(Self.labels(key))", "\(count)")
+        }
+    }
+
+    private func writeSizes(_ sizes: [Key: Sizes], into text: inout MetricsText) {
+        let name = "apiserver_response_sizes"
+        text.header(name, "histogram", "Bytes of what was read.")
+        for (key, one) in sizes.sorted(by: { Self.labels($0.key) < Self.labels($1.key) }) {
+            let labels = "component=\"apiserver\",\(Self.labels(key))"
+            var total = 0
+            for (bound, count) in zip(Self.sizeBounds, one.buckets) {
+                total += count
+                text.sample("\(name)_bucket", "\(labels),le=\"\(bound)\"", "\(total)")
+            }
+            text.sample("\(name)_bucket", "\(labels),le=\"+Inf\"", "\(one.count)")
+            text.sample("\(name)_sum", labels, "\(one.sum)")
+            text.sample("\(name)_count", labels, "\(one.count)")
         }
     }
 
@@ -152,8 +182,21 @@ extension Dispatcher {
         metrics.write(into: &text)
         text.header(
             "apiserver_current_inflight_requests", "gauge", "Requests being handled, long-running ones excluded.")
-        text.sample("apiserver_current_inflight_requests", "request_kind=\"mutating\"", "\(inFlight.writeCount)")
-        text.sample("apiserver_current_inflight_requests", "request_kind=\"readOnly\"", "\(inFlight.readCount)")
+        let kinds = [("mutating", inFlight.writes), ("readOnly", inFlight.reads)]
+        for (kind, limit) in kinds {
+            text.sample("apiserver_current_inflight_requests", "request_kind=\"\(kind)\"", "\(limit.runningCount)")
+        }
+        text.header("apiserver_current_inqueue_requests", "gauge", "Requests that wait for others of their user.")
+        for (kind, limit) in kinds {
+            text.sample("apiserver_current_inqueue_requests", "request_kind=\"\(kind)\"", "\(limit.waitingCount)")
+        }
+        let version = configuration.gitVersion
+        let numbers = version.drop { $0 == "v" }.split(separator: ".")
+        text.header("kubernetes_build_info", "gauge", "Which version this is.")
+        text.sample(
+            "kubernetes_build_info",
+            "git_commit=\"\(configuration.gitCommit)\",git_version=\"\(version)\",major=\"\(numbers.first ?? "")\""
+                + ",minor=\"\(numbers.dropFirst().first ?? "")\"", "1")
         text.gauge("apiserver_open_connections", "\(connections.count)", "Client connections that are open.")
         text.header("apiserver_storage_objects", "gauge", "Stored objects by resource.")
         for (resource, count) in await objectCounts() {

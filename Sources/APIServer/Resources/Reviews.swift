@@ -98,6 +98,16 @@ extension Dispatcher {
         return UserInfo(name: name, uid: spec["uid"].string ?? "", groups: groups, extra: extra)
     }
 
+    /// Fields that a review's `fieldSelector` selects by equality.
+    private static func selectedFields(_ selector: JSON) -> [String: String] {
+        var fields = RequestInfo.equalities(selector["rawSelector"].string ?? "")
+        for requirement in selector["requirements"].elements
+        where requirement["operator"].string == "In" && requirement["values"].elements.count == 1 {
+            fields[requirement["key"].string ?? ""] = requirement["values"][0].string ?? ""
+        }
+        return fields
+    }
+
     private func reviewAccess(_ user: UserInfo, _ spec: JSON, _ kind: GroupVersionKind) async throws -> JSON {
         let resource = spec["resourceAttributes"]
         let path = spec["nonResourceAttributes"]
@@ -117,7 +127,8 @@ extension Dispatcher {
                     resource: .init(
                         group: resource["group"].string ?? "", version: resource["version"].string ?? "",
                         resource: resource["resource"].string ?? "", subresource: resource["subresource"].string ?? "",
-                        namespace: resource["namespace"].string ?? "", name: resource["name"].string ?? ""))
+                        namespace: resource["namespace"].string ?? "", name: resource["name"].string ?? "",
+                        selectedFields: Self.selectedFields(resource["fieldSelector"])))
             } else {
                 AuthorizationAttributes(user: user, verb: path["verb"].string ?? "", path: path["path"].string ?? "")
             }

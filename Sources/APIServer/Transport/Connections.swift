@@ -8,11 +8,16 @@ final class Connection: Sendable {
     let executor: LoopExecutor?
     /// Who the client certificate names; nil without one.
     let certificateUser: UserInfo?
+    /// The client showed a certificate that no authority of ours vouches for.
+    let hasForeignCertificate: Bool
 
-    init(remoteAddress: String, executor: LoopExecutor?, certificateUser: UserInfo?) {
+    init(
+        remoteAddress: String, executor: LoopExecutor?, certificateUser: UserInfo?, hasForeignCertificate: Bool = false
+    ) {
         self.remoteAddress = remoteAddress
         self.executor = executor
         self.certificateUser = certificateUser
+        self.hasForeignCertificate = hasForeignCertificate
     }
 }
 

@@ -6,6 +6,7 @@ import NIOPosix
 import NIOSSL
 import NIOTLS
 import Security
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -24,6 +25,12 @@ struct Listener: Sendable {
     /// - Throws: `APIServerError`.
     func bind() async throws -> any Channel {
         let context = try TLS.context(configuration)
+        let verifier: ClientCertificateVerifier
+        do {
+            verifier = try ClientCertificateVerifier(authoritiesPEM: configuration.clientAuthorityPEM)
+        } catch {
+            throw APIServerError(.badCertificate, error.message)
+        }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -31,7 +38,7 @@ struct Listener: Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try configure(channel, context) }
+                channel.eventLoop.makeCompletedFuture { try configure(channel, context, verifier) }
             }
         do {
             return try await bootstrap.bind(host: configuration.bindAddress, port: configuration.port).get()
@@ -61,28 +68,54 @@ struct Listener: Sendable {
         }
     }
 
-    private func configure(_ channel: any Channel, _ context: NIOSSLContext) throws {
+    private func configure(
+        _ channel: any Channel, _ context: NIOSSLContext, _ verifier: ClientCertificateVerifier
+    ) throws {
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(NIOSSLServerHandler(context: context))
+        let shown = ShownCertificates()
+        // Who shows a certificate of a stranger is told so by HTTP (401), not by a broken handshake.
+        let handler = NIOSSLServerHandler(context: context) { chain, promise in
+            shown.chain.withLock { $0 = chain }
+            promise.succeed(.certificateVerified)
+        }
+        try pipeline.addHandler(handler)
         try pipeline.addHandler(
             ConnectionHandler(
                 connections: connections, handshakeTimeout: TimeAmount(configuration.limits.handshakeTimeout),
                 logger: logger))
         try pipeline.addHandler(
             ApplicationProtocolNegotiationHandler { result, channel in
-                channel.eventLoop.makeCompletedFuture { try negotiated(result, channel) }
+                negotiated(result, channel, shown, verifier)
             })
     }
 
-    private func negotiated(_ result: ALPNResult, _ channel: any Channel) throws {
-        let pipeline = channel.pipeline.syncOperations
-        var user: UserInfo?
-        if let certificate = try pipeline.nioSSL_peerCertificate() {
-            user = authenticator.user(certificate: try certificate.toDERBytes())
+    private func negotiated(
+        _ result: ALPNResult, _ channel: any Channel, _ shown: ShownCertificates, _ verifier: ClientCertificateVerifier
+    ) -> EventLoopFuture<Void> {
+        let leaf: [UInt8]
+        let intermediates: [[UInt8]]
+        do {
+            guard let certificate = try channel.pipeline.syncOperations.nioSSL_peerCertificate() else {
+                return channel.eventLoop.makeCompletedFuture { try serve(result, channel, user: nil) }
+            }
+            leaf = try certificate.toDERBytes()
+            // A resumed session shows the leaf alone; its chain was seen before.
+            intermediates = try shown.chain.withLock { $0 }.dropFirst().map { try $0.toDERBytes() }
+        } catch {
+            return channel.eventLoop.makeFailedFuture(error)
         }
+        return channel.eventLoop.makeFutureWithTask {
+            await verifier.isTrusted(leaf: leaf, intermediates: intermediates)
+        }.flatMapThrowing { isTrusted in
+            let user = isTrusted ? authenticator.user(certificate: leaf) : nil
+            try serve(result, channel, user: user, isForeign: !isTrusted)
+        }
+    }
+
+    private func serve(_ result: ALPNResult, _ channel: any Channel, user: UserInfo?, isForeign: Bool = false) throws {
         let connection = Connection(
             remoteAddress: channel.remoteAddress?.description ?? "", executor: executors[channel.eventLoop],
-            certificateUser: user)
+            certificateUser: user, hasForeignCertificate: isForeign)
         if case .negotiated("h2") = result {
             try configureHTTP2(channel, connection)
         } else {
@@ -153,6 +186,11 @@ struct Listener: Sendable {
     }
 }
 
+/// The certificates that one client showed in its handshake, the leaf first.
+private final class ShownCertificates: Sendable {
+    let chain = Mutex<[NIOSSLCertificate]>([])
+}
+
 /// The server's TLS settings.
 enum TLS {
     /// - Throws: `APIServerError` when certificate, key or authority cannot be read.
@@ -160,16 +198,15 @@ enum TLS {
         do {
             let chain = try NIOSSLCertificate.fromPEMBytes(Array(configuration.certificateChainPEM.utf8))
             let key = try NIOSSLPrivateKey(bytes: Array(configuration.privateKeyPEM.utf8), format: .pem)
-            let authorities = try NIOSSLCertificate.fromPEMBytes(Array(configuration.clientAuthorityPEM.utf8))
             var tls = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
             tls.minimumTLSVersion = .tlsv12
             // For the client's goodbye, when we close.
             tls.shutdownTimeout = .seconds(1)
             tls.applicationProtocols = ["h2", "http/1.1"]
-            // Asked for, and checked when shown; requests without one authenticate by token or stay anonymous.
+            // Asked for, and checked when shown (`Listener.negotiated`); requests without one authenticate by token or
+            // stay anonymous.
             tls.certificateVerification = .optionalVerification
-            tls.trustRoots = .certificates(authorities)
             return try NIOSSLContext(configuration: tls)
         } catch {
             throw APIServerError(

@@ -75,7 +75,8 @@ struct ClusterProcess: Sendable {
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
         if plan.parts.contains(.scheduler) { monitored.append(Monitored("scheduler", scheduler)) }
-        let readiness = Readiness(client: client("apus"), node: node, monitored: monitored)
+        let readiness = Readiness(
+            client: client("apus"), node: node, authorizer: authorizer, monitored: monitored)
         let server = APIServer(
             configuration: try serverConfiguration(plan, pki, issuerURL, readiness), backend: machinery,
             authenticator: ClusterAuthenticator(

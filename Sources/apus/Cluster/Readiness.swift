@@ -11,10 +11,12 @@ struct Readiness: Sendable {
     let client: ClusterClient
     /// Nil when this machine is no node.
     let node: NodeServices?
+    let authorizer: ClusterAuthorizer
     let monitored: [Monitored]
 
-    /// Checks that the health paths list. Only the store counts for `/readyz` and `/livez`: a cluster whose DNS is down
-    /// still has to answer those who want to repair it. `/healthz` counts every component.
+    /// Checks that the health paths list. `/livez` counts the store alone; `/readyz` also what this server needs to serve
+    /// its API fully: permissions, controllers, scheduler. The parts of the node count for `/healthz` only: a cluster
+    /// whose DNS is down still has to answer those who want to repair it.
     var checks: [HealthCheck] {
         var checks = [
             HealthCheck("store", endpoints: .all) {
@@ -26,11 +28,18 @@ struct Readiness: Sendable {
                 }
             }
         ]
+        let authorizer = authorizer
+        checks.append(
+            HealthCheck("informer-sync", endpoints: [.healthz, .readyz]) {
+                authorizer.isSynced ? nil : "roles and bindings are not read yet"
+            })
         if let node {
             checks += Self.checks(node)
         }
         checks += monitored.map { component in
-            HealthCheck(component.name, endpoints: .healthz) { component.isRunning ? nil : "it does not run" }
+            HealthCheck(component.name, endpoints: [.healthz, .readyz]) {
+                component.isRunning ? nil : "it does not run"
+            }
         }
         return checks
     }
