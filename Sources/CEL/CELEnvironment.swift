@@ -19,6 +19,9 @@ public struct CELEnvironment: Sendable {
     /// The functions and macros.
     public let libraries: CELLibraries
 
+    /// Where names are looked up first, for example `a.b` for `a.b.x`; empty in Kubernetes.
+    public var container = ""
+
     /// An environment. The `authorizer` and `authorizer.requestResource` variables have the types
     /// `CELEnvironment.authorizer` and `.resourceCheck`; their values come from `CELValue.authorizer`.
     public init(variables: [(String, CELType)], libraries: CELLibraries = .kubernetes) {

@@ -25,9 +25,20 @@ public final class CELObjectType: Sendable, Hashable {
     public var fields: [String: Field] { cache.value }
     private let cache: Lazy<[String: Field]>
 
+    /// True for the types of `Object{…}` in mutating policies: every field may be set and read, unchecked.
+    let isOpen: Bool
+
+    /// A type whose every field is `dyn`.
+    init(openName: String) {
+        name = openName
+        isOpen = true
+        cache = Lazy { [:] }
+    }
+
     /// Declares a type. `fields` is called once, at first use.
     public init(name: String, fields: @escaping @Sendable () -> [String: Field]) {
         self.name = name
+        isOpen = false
         cache = Lazy(fields)
     }
 

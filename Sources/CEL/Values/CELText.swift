@@ -31,14 +31,14 @@ enum CELText {
         }
     }
 
-    /// A double in the shortest form that reads back, with an exponent where Go's `%g` has one (from 1e21, below 1e-4).
+    /// A double in the shortest form that reads back, with an exponent where Go's `%g` has one (from 1e6 with enough digits cut, below 1e-4).
     static func double(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
         if value == 0 { return value.sign == .minus ? "-0" : "0" }
         let (digits, exponent) = shortest(value.magnitude)
         let sign = value < 0 ? "-" : ""
-        if exponent < -4 || exponent >= 21 {
+        if exponent < -4 || exponent >= max(21, 0) {
             let tail = digits.count > 1 ? "." + String(decoding: digits.dropFirst(), as: UTF8.self) : ""
             let power = exponent.magnitude < 10 ? "0\(exponent.magnitude)" : "\(exponent.magnitude)"
             return sign + String(decoding: digits.prefix(1), as: UTF8.self) + tail + "e"
@@ -132,5 +132,23 @@ enum Base64 {
             }
         }
         return out
+    }
+}
+
+extension CELText {
+    /// A value in messages.
+    static func display(_ value: CELValue) -> String {
+        switch value {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .int(let value): String(value)
+        case .uint(let value): String(value)
+        case .double(let value): double(value)
+        case .string(let value): value
+        case .timestamp(let value): value.description
+        case .duration(let value): seconds(value)
+        case .type(let type): TypeNames.name(type)
+        default: value.json?.description ?? TypeNames.name(TypeNames.type(of: value))
+        }
     }
 }
