@@ -97,9 +97,21 @@ def test_run_attach_debug(namespace, registry):
     assert namespace.kubectl("exec", "p", "--", "sh", "-c", "exit 7", check=False).returncode == 7
     assert namespace.kubectl("exec", "-i", "p", "--", "cat", text="in").stdout == "in"
     assert "executable file not found" in namespace.kubectl("exec", "p", "--", "nosuch", check=False).stderr
-    # The command waits for a line: what it wrote before the attach would be seen in the log only.
-    result = namespace.kubectl("debug", "p", "-i", tools, "--target=c", "--", "sh", "-c", "read line; ps", text="go\n")
-    assert "sleep 1000" in result.stdout
+    # A debug container's input is not closed with the session, so the end of ours would end the session before the
+    # answer; and the command waits for a line, because what it wrote before the attach is in the log only.
+    debug = subprocess.Popen(
+        ["kubectl", "--kubeconfig", str(namespace.cluster.kubeconfig), "-n", namespace.name, "debug", "p", "-i", tools,
+         "--target=c", "--", "sh", "-c", "read line; ps"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    watchdog = threading.Timer(60, debug.kill)
+    watchdog.start()
+    debug.stdin.write(b"go\n")
+    debug.stdin.flush()
+    output = debug.stdout.read().decode()
+    watchdog.cancel()
+    debug.stdin.close()
+    debug.wait()
+    assert "sleep 1000" in output
     namespace.kubectl("delete", "pod", "p", "--grace-period=0", "--force")
     assert namespace.kubectl("wait", "--for=delete", "pod/p", "--timeout=10s").returncode == 0
 
