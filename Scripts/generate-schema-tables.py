@@ -195,7 +195,9 @@ def main():
         for row in plain:
             number, proto = row["proto_number"], row["proto_type"]
             if not number:
-                number, proto = proto_only.get((name, row["field"].lower()), ("", ""))
+                # `$ref` and `x-kubernetes-list-type` are `ref` and `xKubernetesListType` in protobuf.
+                spelled = row["field"].lower().replace("-", "").lstrip("$")
+                number, proto = proto_only.get((name, spelled), ("", ""))
             written = field_type(row, home)
             columns = [row["field"], written, proto_column(number, proto, written)] + attributes(row)
             lines.append(" " + " ".join(columns))

@@ -15,6 +15,7 @@ public final class Object: Sendable {
     private struct Forms {
         var tree: JSON?
         var bytes: [UInt8]?
+        var protobuf: [UInt8]?
     }
     private let forms: Mutex<Forms>
 
@@ -55,6 +56,16 @@ public final class Object: Sendable {
         if let bytes { return bytes }
         let made = (tree ?? .null).encoded()
         forms.withLock { $0.bytes = made }
+        return made
+    }
+
+    /// The document's protobuf message, made once by who knows the kinds, and shared like the JSON bytes.
+    ///
+    /// - Parameter make: makes it of the tree; nil when the kind has none.
+    public func protobuf(_ make: (JSON) -> [UInt8]?) -> [UInt8]? {
+        if let known = forms.withLock({ $0.protobuf }) { return known }
+        guard let made = make(tree) else { return nil }
+        forms.withLock { $0.protobuf = made }
         return made
     }
 

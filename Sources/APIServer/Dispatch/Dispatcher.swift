@@ -3,6 +3,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import ObjectModel
+import Schema
 import Security
 
 /// The life of one request: who, may they, route, answer, count.
@@ -51,11 +52,18 @@ final class Dispatcher: RequestService {
         let info = RequestInfo(method: request.method, path: request.path, query: request.query)
         guard info.isResource, info.verb == "get", info.subresource.isEmpty, info.group != NodeMetrics.group,
             let definition = backend.catalog.resource(info.gvr), definition.isNamespaced != info.namespace.isEmpty,
-            let form = try? Representation(request), form == Representation(),
+            let form = try? Representation(request, protobuf: Protobuf.has(definition.kind)),
+            form.shape == .whole, form.encoding != .yaml, !form.isPretty,
             case .allowed? = authorizer.authorizeAtOnce(info.attributes(for: user)),
             let object = backend.getAtOnce(definition, ObjectKey(namespace: info.namespace, name: info.name))
         else { return nil }
-        var response = Response(json: object.bytes)
+        var response: Response
+        if form.encoding == .protobuf {
+            guard let document = object.protobufDocument else { return nil }
+            response = Response(protobuf: document)
+        } else {
+            response = Response(json: object.bytes)
+        }
         finish(&response, request, isCompressible: true)
         metrics.record(
             info, request, code: response.status.code, duration: ContinuousClock.now - started,
@@ -124,7 +132,7 @@ final class Dispatcher: RequestService {
                 logger.warning(
                     "request failed", metadata: ["path": "\(request.path)", "error": "\(status.message)"])
             }
-            var response = Response(error: status)
+            var response = Response(error: status, request)
             finish(&response, request, isCompressible: false)
             exchange.respond(response)
             return (response.status.code, nil)

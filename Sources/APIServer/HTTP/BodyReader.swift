@@ -13,24 +13,21 @@ struct DecodedBody: Sendable {
 
 /// Reads request bodies.
 enum BodyReader {
-    /// What Go clients write unless told otherwise. Answers are JSON, which they all accept.
-    private static let protobuf = "application/vnd.kubernetes.protobuf"
-
     /// - Throws: `StatusError` 415 for other types than JSON, YAML and protobuf, 400 for malformed bytes.
     static func read(_ request: Request, as kind: GroupVersionKind, _ catalog: Catalog) throws -> DecodedBody {
         let type = bareMediaType(request.headers.first(name: "content-type") ?? "application/json")
         switch type {
         case "", "application/json", "text/json": return try json(request.body, as: kind)
         case "application/yaml", "application/x-yaml": return try yaml(request.body, as: kind)
-        case protobuf:
+        case Protobuf.mediaType:
             do {
                 return DecodedBody(
-                    value: try catalog.decodeProtobuf(Array(request.body.readableBytesView), expecting: kind))
+                    value: try Protobuf.decode(Array(request.body.readableBytesView), expecting: kind))
             } catch {
                 throw malformed(kind, "protobuf parse error: \(error)")
             }
         default:
-            throw unsupported(accepted: Representation.accepted + [protobuf])
+            throw unsupported(accepted: Representation.accepted)
         }
     }
 

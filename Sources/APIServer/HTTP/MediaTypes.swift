@@ -1,4 +1,5 @@
 import ObjectModel
+import Schema
 
 /// One item of an `Accept` header.
 struct MediaRange: Sendable, Hashable {
@@ -36,7 +37,7 @@ struct MediaRange: Sendable, Hashable {
 
 /// What form of an object the client gets.
 struct Representation: Sendable, Hashable {
-    enum Encoding: Sendable { case json, yaml }
+    enum Encoding: Sendable { case json, yaml, protobuf }
     enum Shape: Sendable, Hashable {
         case whole
         /// `meta.k8s.io/v1 Table`
@@ -48,16 +49,21 @@ struct Representation: Sendable, Hashable {
     var shape = Shape.whole
     var isPretty = false
 
-    static let accepted = ["application/json", "application/yaml"]
+    static let accepted = ["application/json", "application/yaml", Protobuf.mediaType]
 
     /// A whole object as compact JSON.
     init() {}
 
-    /// Picks the best of what the client accepts.
+    /// Picks the best of what the client accepts and the kind has.
+    /// - Parameter protobuf: whether whole objects have a protobuf form. Metadata always have one, tables never.
     /// - Throws: `StatusError` 406.
-    init(_ request: Request) throws {
+    init(_ request: Request, protobuf: Bool = true) throws {
         isPretty = Representation.wantsPretty(request)
         guard let accept = request.headers.first(name: "accept"), accept != "application/json", accept != "*/*" else {
+            return
+        }
+        if protobuf, accept == Self.clientGo || accept == Protobuf.mediaType {
+            encoding = .protobuf
             return
         }
         let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
@@ -67,21 +73,29 @@ struct Representation: Sendable, Hashable {
         }) {
             guard let encoding = Representation.encoding(range.type), let shape = Representation.shape(range.parameters)
             else { continue }
+            if encoding == .protobuf, shape == .table || (shape == .whole && !protobuf) { continue }
             self.encoding = encoding
             self.shape = shape
             return
         }
         if ranges.isEmpty { return }
-        throw StatusError(
+        throw Self.notAcceptable(protobuf ? Self.accepted : Self.accepted.dropLast())
+    }
+
+    /// What Go's built-in clients say.
+    private static let clientGo = Protobuf.mediaType + ",application/json"
+
+    static func notAcceptable(_ types: some Sequence<String>) -> StatusError {
+        StatusError(
             code: 406, reason: .notAcceptable,
-            message: "only the following media types are accepted: "
-                + Representation.accepted.joined(separator: ", "))
+            message: "only the following media types are accepted: " + types.joined(separator: ", "))
     }
 
     private static func encoding(_ type: String) -> Encoding? {
         switch type {
         case "application/json", "*/*", "application/*": .json
         case "application/yaml": .yaml
+        case Protobuf.mediaType: .protobuf
         default: nil
         }
     }

@@ -2,6 +2,7 @@ import JSON
 import NIOCore
 import NIOHTTP1
 import ObjectModel
+import Schema
 
 /// An answer, whole, or (without a body) the head of one that is written in pieces.
 struct Response: Sendable {
@@ -20,14 +21,25 @@ struct Response: Sendable {
     init(status: HTTPResponseStatus = .ok, json: JSON) {
         self.init(status: status, json: json.encoded())
     }
+    init(status: HTTPResponseStatus = .ok, protobuf bytes: [UInt8]) {
+        self.init(status: status, headers: ["Content-Type": Protobuf.mediaType], body: ByteBuffer(bytes: bytes))
+    }
     init(status: HTTPResponseStatus = .ok, text: String) {
         self.init(
             status: status,
             headers: ["Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"],
             body: ByteBuffer(string: text))
     }
-    init(error: StatusError) {
-        self.init(status: HTTPResponseStatus(statusCode: error.code), json: error.json)
+    /// - Parameter request: whose client may prefer protobuf.
+    init(error: StatusError, _ request: Request? = nil) {
+        let status = HTTPResponseStatus(statusCode: error.code)
+        if let request, (try? Representation(request))?.encoding == .protobuf,
+            let document = Protobuf.document(error.json)
+        {
+            self.init(status: status, protobuf: document)
+        } else {
+            self.init(status: status, json: error.json)
+        }
         if let seconds = error.retryAfterSeconds { headers.add(name: "Retry-After", value: String(seconds)) }
     }
 }

@@ -9,8 +9,6 @@ import Schema
 extension Dispatcher {
     func list(_ call: Call, _ definition: ResourceDefinition) async throws -> Answer {
         let options = try Options.list(call, definition, backend.catalog)
-        // Refuse what cannot be answered before the work is done.
-        _ = try Representation(call.request)
         let namespace = call.info.namespace.isEmpty || !definition.isNamespaced ? nil : call.info.namespace
         let list = try await backend.list(definition, namespace: namespace, options: options)
         return try many(list, call, definition)
@@ -18,8 +16,9 @@ extension Dispatcher {
 
     /// A list in the form the client asked for. Whole lists are never one buffer: the items' bytes are streamed.
     func many(_ list: ObjectList, _ call: Call, _ definition: ResourceDefinition) throws -> Answer {
-        let form = try Representation(call.request)
+        let form = try Representation(call.request, protobuf: Protobuf.has(definition.kind))
         let metadata = listMetadata(list)
+        if form.encoding == .protobuf { return protobuf(list, metadata, call, definition, form.shape) }
         switch form.shape {
         case .table:
             return try table(list, metadata, call, definition, form)
@@ -98,7 +97,7 @@ extension Dispatcher {
     ) -> Answer {
         // Up to a few hundred items are cheaper in one piece.
         if items.count <= 256 {
-            var out = JSONArrayWriter.opening(head, member: member)
+            var out = PieceWriter.opening(head, member: member)
             var isFirst = true
             for item in items {
                 if !isFirst { out.append(UInt8(ascii: ",")) }
@@ -107,7 +106,7 @@ extension Dispatcher {
                 if out.count > 1 << 20 { break }
             }
             if out.count <= 1 << 20 {
-                out += JSONArrayWriter.closing
+                out += PieceWriter.closing
                 return .response(Response(json: out))
             }
         }
@@ -118,24 +117,27 @@ extension Dispatcher {
         }
     }
 
-    /// An answer written through a `JSONArrayWriter`, compressed when the client takes that.
-    private func streamed(_ call: Call, _ write: @escaping @Sendable (JSONArrayWriter) async throws -> Void) -> Answer {
+    /// An answer written through a `PieceWriter`, compressed when the client takes that.
+    func streamed(
+        _ call: Call, type: String = "application/json",
+        _ write: @escaping @Sendable (PieceWriter) async throws -> Void
+    ) -> Answer {
         let isGzip = call.request.acceptsGzip
-        var response = Response(status: .ok, headers: ["Content-Type": "application/json"])
+        var response = Response(status: .ok, headers: ["Content-Type": type])
         if isGzip {
             response.headers.add(name: "Content-Encoding", value: "gzip")
             response.headers.add(name: "Vary", value: "Accept-Encoding")
         }
         return .streamed(response) { exchange in
             try await inCommonPool {
-                try await write(JSONArrayWriter(exchange, gzip: isGzip ? Gzip() : nil))
+                try await write(PieceWriter(exchange, gzip: isGzip ? Gzip() : nil))
             }
         }
     }
 }
 
-/// Writes a JSON object whose last member is a long array, in pieces of about 64 KiB.
-final class JSONArrayWriter {
+/// Writes a long answer in pieces of about 64 KiB.
+final class PieceWriter {
     private let exchange: Exchange
     private let gzip: Gzip?
     private var pending: [UInt8] = []
@@ -147,6 +149,19 @@ final class JSONArrayWriter {
         self.gzip = gzip
         pending.reserveCapacity(Self.pieceBytes * 2)
     }
+
+    /// Any bytes.
+    func append(_ bytes: [UInt8]) async throws {
+        pending += bytes
+        if pending.count >= Self.pieceBytes { try await flush(isLast: false) }
+    }
+
+    /// The end of an answer made of any bytes.
+    func finish() async throws {
+        try await flush(isLast: true)
+    }
+
+    // MARK: A JSON object whose last member is a long array
 
     /// `{…,"items":[`
     static func opening(_ head: JSON, member: String) -> [UInt8] {
@@ -164,8 +179,7 @@ final class JSONArrayWriter {
     func element(_ bytes: [UInt8]) async throws {
         if !isFirst { pending.append(UInt8(ascii: ",")) }
         isFirst = false
-        pending += bytes
-        if pending.count >= Self.pieceBytes { try await flush(isLast: false) }
+        try await append(bytes)
     }
 
     func closeArray() async throws {

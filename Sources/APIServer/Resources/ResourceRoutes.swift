@@ -29,6 +29,8 @@ extension Dispatcher {
         }
         if !info.subresource.isEmpty { return try await subresource(call, definition) }
         guard definition.hasVerb(info.verb) else { throw notSupported(info) }
+        // Refuse what cannot be answered before the work is done.
+        _ = try Representation(call.request, protobuf: Protobuf.has(definition.kind))
         if let answer = try await review(call, definition) { return answer }
         let key = ObjectKey(namespace: definition.isNamespaced ? info.namespace : "", name: info.name)
         switch info.verb {
@@ -102,7 +104,7 @@ extension Dispatcher {
         _ object: Object, _ call: Call, definition: ResourceDefinition?, status: HTTPResponseStatus = .ok,
         warnings: [String] = []
     ) throws -> Answer {
-        let form = try Representation(call.request)
+        let form = try Representation(call.request, protobuf: Protobuf.has(object.kind))
         var response: Response
         switch (form.shape, definition) {
         case (.table, let definition?) where object.kind == definition.kind:
@@ -118,6 +120,8 @@ extension Dispatcher {
         default:
             if form.encoding == .json, !form.isPretty {
                 response = Response(status: status, json: object.bytes)
+            } else if form.encoding == .protobuf, let document = object.protobufDocument {
+                response = Response(status: status, protobuf: document)
             } else {
                 response = encoded(object.tree, form, status)
             }
@@ -131,6 +135,9 @@ extension Dispatcher {
             return Response(
                 status: status, headers: ["Content-Type": "application/yaml"],
                 body: ByteBuffer(bytes: YAML.encode(json)))
+        }
+        if form.encoding == .protobuf, let document = Protobuf.document(json) {
+            return Response(status: status, protobuf: document)
         }
         return Response(status: status, json: form.isPretty ? json.prettyEncoded() + [0x0A] : json.encoded())
     }

@@ -10,22 +10,23 @@ extension Dispatcher {
     /// A stream of `{"type":…,"object":…}` lines until the client leaves, its time is over, or it is too slow.
     func watch(_ call: Call, _ definition: ResourceDefinition) async throws -> Answer {
         let query = try Options.watch(call, definition, backend.catalog)
-        let form = try Representation(call.request)
-        guard form.encoding == .json else {
-            throw StatusError(
-                code: 406, reason: .notAcceptable,
-                message: "only the following media types are accepted: application/json, application/json;stream=watch")
+        let form = try Representation(call.request, protobuf: Protobuf.has(definition.kind))
+        guard form.encoding != .yaml else {
+            throw Representation.notAcceptable([
+                "application/json", "application/json;stream=watch", Protobuf.mediaType + ";stream=watch",
+            ])
         }
         let include = try includeObject(call)
         let seconds = try watchSeconds(call)
         let namespace = call.info.namespace.isEmpty || !definition.isNamespaced ? nil : call.info.namespace
         let subscription = try await backend.watch(definition, namespace: namespace, query: query)
         let catalog = backend.catalog
-        return .streamed(Response(status: .ok, headers: ["Content-Type": "application/json"])) { exchange in
+        let type = form.encoding == .protobuf ? Protobuf.mediaType + ";stream=watch" : "application/json"
+        return .streamed(Response(status: .ok, headers: ["Content-Type": type])) { exchange in
             defer { subscription.cancel() }
             exchange.setTimeout(.seconds(seconds), isError: false)
             var frames = WatchFrames(
-                shape: form.shape, catalog: catalog, resource: definition.resource, includeObject: include)
+                form: form, catalog: catalog, resource: definition.resource, includeObject: include)
             do {
                 for try await batch in subscription.events {
                     for event in batch {
@@ -60,14 +61,16 @@ extension Dispatcher {
 /// Frames of a watch, gathered into one buffer per batch.
 struct WatchFrames {
     private let shape: Representation.Shape
+    private let isProtobuf: Bool
     private let catalog: Catalog
     private let resource: GroupVersionResource
     private let includeObject: String
     private var areColumnsSent = false
     private var buffer = ByteBuffer()
 
-    init(shape: Representation.Shape, catalog: Catalog, resource: GroupVersionResource, includeObject: String) {
-        self.shape = shape
+    init(form: Representation, catalog: Catalog, resource: GroupVersionResource, includeObject: String) {
+        shape = form.shape
+        isProtobuf = form.encoding == .protobuf
         self.catalog = catalog
         self.resource = resource
         self.includeObject = includeObject
@@ -82,6 +85,10 @@ struct WatchFrames {
     }
 
     mutating func append(_ event: WatchEvent) {
+        if isProtobuf {
+            buffer.writeBytes(ProtobufFrames.frame(event, shape))
+            return
+        }
         switch event.kind {
         case .added: buffer.writeStaticString("{\"type\":\"ADDED\",\"object\":")
         case .modified: buffer.writeStaticString("{\"type\":\"MODIFIED\",\"object\":")
@@ -97,6 +104,10 @@ struct WatchFrames {
     }
 
     mutating func append(_ error: StatusError) {
+        if isProtobuf {
+            buffer.writeBytes(ProtobufFrames.frame(error))
+            return
+        }
         buffer.writeStaticString("{\"type\":\"ERROR\",\"object\":")
         buffer.writeBytes(error.json.encoded())
         buffer.writeStaticString("}\n")

@@ -1,35 +1,14 @@
-public import JSON
-public import ObjectModel
-
-/// Why bytes are not a Kubernetes protobuf document.
-public struct ProtobufError: Error, Sendable, Hashable, CustomStringConvertible {
-    public let description: String
-    init(_ description: String) {
-        self.description = description
-    }
-}
-
-extension Catalog {
-    /// Decodes an object in the protobuf form of the API: `k8s\0`, then a `runtime.Unknown` message
-    /// (kubernetes-api.md §3). The members get the names and shapes they have in JSON.
-    ///
-    /// Protobuf does not tell a member that is zero from one that was never set when Go holds it by value; such members
-    /// are left out, as Go's JSON does. Which zeros mean something is in `ProtobufZeros`.
-    /// - Parameter kind: what the document is when it does not say so itself.
-    /// - Throws: `ProtobufError` for malformed bytes and kinds that are not known.
-    public func decodeProtobuf(_ bytes: [UInt8], expecting kind: GroupVersionKind) throws(ProtobufError) -> JSON {
-        try ProtobufDecoder(schema: schema).document(bytes[...], expecting: kind)
-    }
-}
+import JSON
+import ObjectModel
 
 /// Turns messages into JSON by the field numbers of the schema tables.
 struct ProtobufDecoder {
-    let schema: Schema
+    private let plan: ProtobufPlan
     /// JSON schemas of custom resources nest; nothing else is deeper than about twenty.
     private static let maximumDepth = 100
 
-    init(schema: Schema) {
-        self.schema = schema
+    init(_ plan: ProtobufPlan) {
+        self.plan = plan
     }
 
     func document(_ bytes: ArraySlice<UInt8>, expecting kind: GroupVersionKind) throws(ProtobufError) -> JSON {
@@ -50,9 +29,9 @@ struct ProtobufDecoder {
             default: break
             }
         }
-        guard let place = schema.place(of: kind) else { throw ProtobufError("no kind \(kind) is known") }
+        guard let place = plan.schema.place(of: kind) else { throw ProtobufError("no kind \(kind) is known") }
         var members: JSONObject = ["apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind)]
-        try message(raw, schema.types[place], into: &members, depth: 0)
+        try message(raw, place, into: &members, depth: 0)
         return .object(members)
     }
 
@@ -68,41 +47,32 @@ struct ProtobufDecoder {
 
     // MARK: Messages
 
-    /// - Parameter outer: the type whose JSON object the message's members are written into, when it is not `type`.
+    /// - Parameter place: of the message in `ProtobufPlan.messages`.
     private func message(
-        _ bytes: ArraySlice<UInt8>, _ type: SchemaType, into members: inout JSONObject, outer: SchemaType? = nil,
-        depth: Int
+        _ bytes: ArraySlice<UInt8>, _ place: Int, into members: inout JSONObject, depth: Int
     ) throws(ProtobufError) {
         guard depth < Self.maximumDepth else { throw ProtobufError("nested too deeply") }
+        let message = plan.messages[place]
         var wire = ProtobufWire(bytes)
         while let field = try wire.next() {
-            if let member = type.fields.first(where: { $0.protoNumber == field.number }) {
-                try put(field, member, type, into: &members, depth: depth)
-            } else if let nested = type.nestedMessages.first(where: { $0.number == field.number }) {
-                try inline(field, nested, type, outer ?? type, into: &members, depth: depth)
+            switch message.member(field.number) {
+            case .field(let member): try put(field, member, into: &members, depth: depth)
+            case .group(let group): try self.message(try field.bytes(), group, into: &members, depth: depth + 1)
+            // A number that the tables do not have is newer than they are: an unknown member of a typed format.
+            case nil: break
             }
-            // Numbers that the tables do not have are newer than they are: unknown members of a typed format.
         }
-    }
-
-    /// A member of a message that JSON does not show: a whole message of members, or one of them.
-    private func inline(
-        _ field: ProtobufWire.Field, _ nested: SchemaType.NestedMessage, _ type: SchemaType, _ outer: SchemaType,
-        into members: inout JSONObject, depth: Int
-    ) throws(ProtobufError) {
-        if type.isProtobufOnly, let member = outer.field(nested.name) {
-            return try put(field, member, outer, into: &members, depth: depth)
-        }
-        let package = type.alias.split(separator: ".").dropLast().joined(separator: ".")
-        guard let place = schema.place(alias: "\(package).\(nested.protoType)") else { return }
-        try message(try field.bytes(), schema.types[place], into: &members, outer: outer, depth: depth + 1)
     }
 
     private func put(
-        _ field: ProtobufWire.Field, _ member: SchemaField, _ type: SchemaType, into members: inout JSONObject,
-        depth: Int
+        _ field: ProtobufWire.Field, _ member: ProtobufPlan.Field, into members: inout JSONObject, depth: Int
     ) throws(ProtobufError) {
         switch member.value {
+        case .list(let element) where member.isWrapped:
+            var items: [JSON] = []
+            var inner = ProtobufWire(try field.bytes())
+            while let part = try inner.next() { items.append(try value(part, element, depth: depth) ?? .null) }
+            members[member.name] = .array(items)
         case .list(let element):
             var elements = members[member.name]?.elements ?? []
             members[member.name] = .null
@@ -110,25 +80,31 @@ struct ProtobufDecoder {
                 var numbers = ProtobufWire(packed)
                 while let number = try numbers.nextVarint() { elements.append(Self.integer(number, element)) }
             } else {
-                elements.append(try value(field, element, type, depth: depth) ?? .string(""))
+                elements.append(try value(field, element, depth: depth) ?? .string(""))
             }
             members[member.name] = .array(elements)
         case .map(let element):
             var entries = members[member.name]?.members ?? [:]
             members[member.name] = .null
-            let (key, entry) = try mapEntry(try field.bytes(), element, type, depth: depth)
+            let (key, entry) = try mapEntry(try field.bytes(), element, depth: depth)
             entries[key] = entry
             members[member.name] = .object(entries)
         default:
-            guard let value = try value(field, member.value, type, depth: depth),
-                !ProtobufZeros.isUnset(value, member)
+            if member.isDuration {
+                var nanoseconds = ProtobufWire(try field.bytes())
+                guard let part = try nanoseconds.next(), case .varint(let number) = part.value else { return }
+                members[member.name] = .string(GoDuration(nanoseconds: Int64(bitPattern: number)).description)
+                return
+            }
+            guard let value = try value(field, member.value, depth: depth),
+                member.keepsZero || !Self.isZero(value)
             else { return }
             members[member.name] = value
         }
     }
 
     private func mapEntry(
-        _ bytes: ArraySlice<UInt8>, _ element: SchemaValue, _ type: SchemaType, depth: Int
+        _ bytes: ArraySlice<UInt8>, _ element: SchemaValue, depth: Int
     ) throws(ProtobufError) -> (String, JSON) {
         var key = ""
         var entry: JSON?
@@ -140,10 +116,10 @@ struct ProtobufDecoder {
                 // A list as a map's value is a message around it (`ExtraValue`).
                 var items: [JSON] = []
                 var inner = ProtobufWire(try field.bytes())
-                while let part = try inner.next() { items.append(try value(part, item, type, depth: depth) ?? .null) }
+                while let part = try inner.next() { items.append(try value(part, item, depth: depth) ?? .null) }
                 entry = .array(items)
             } else {
-                entry = try value(field, element, type, depth: depth)
+                entry = try value(field, element, depth: depth)
             }
         }
         return (key, entry ?? Self.empty(element))
@@ -157,6 +133,15 @@ struct ProtobufDecoder {
         case .int32, .int64: 0
         case .bool: false
         default: ""
+        }
+    }
+
+    private static func isZero(_ value: JSON) -> Bool {
+        switch value {
+        case .string(let text): text.isEmpty
+        case .bool(let flag): !flag
+        case .integer(let number): number == 0
+        default: false
         }
     }
 
@@ -176,7 +161,7 @@ struct ProtobufDecoder {
 
     /// Nil for a value that stands for nothing (the zero time).
     private func value(
-        _ field: ProtobufWire.Field, _ value: SchemaValue, _ type: SchemaType, depth: Int
+        _ field: ProtobufWire.Field, _ value: SchemaValue, depth: Int
     ) throws(ProtobufError) -> JSON? {
         switch value {
         case .string: return .string(try field.text())
@@ -196,10 +181,10 @@ struct ProtobufDecoder {
         case .raw, .fields, .json: return try embedded(try field.bytes())
         case .any: return nil
         case .schemaOrArray, .schemaOrBool, .schemaOrStrings:
-            return try schemaOr(value, try field.bytes(), type, depth: depth)
+            return try schemaOr(value, try field.bytes(), depth: depth)
         case .object(let place):
             var members: JSONObject = [:]
-            try message(try field.bytes(), schema.types[place], into: &members, depth: depth + 1)
+            try message(try field.bytes(), place, into: &members, depth: depth + 1)
             return .object(members)
         case .list, .map: throw ProtobufError("a list of lists is not known")
         }
@@ -265,7 +250,7 @@ struct ProtobufDecoder {
 
     /// A JSON schema or something else in its place (apiextensions.k8s.io).
     private func schemaOr(
-        _ value: SchemaValue, _ bytes: ArraySlice<UInt8>, _ type: SchemaType, depth: Int
+        _ value: SchemaValue, _ bytes: ArraySlice<UInt8>, depth: Int
     ) throws(ProtobufError) -> JSON {
         var wire = ProtobufWire(bytes)
         var allows = false
@@ -274,7 +259,7 @@ struct ProtobufDecoder {
             let isSchema = value == .schemaOrBool ? field.number == 2 : field.number == 1
             if isSchema || (value == .schemaOrArray && field.number == 2) {
                 var members: JSONObject = [:]
-                try message(try field.bytes(), type, into: &members, depth: depth + 1)
+                try message(try field.bytes(), plan.schemaProps, into: &members, depth: depth + 1)
                 if isSchema { return .object(members) }
                 list.append(.object(members))
             } else if value == .schemaOrBool, case .varint(let number) = field.value {

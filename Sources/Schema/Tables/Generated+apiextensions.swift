@@ -74,8 +74,8 @@ extension GeneratedTables {
          description string 1
          url string 2
         JSONSchemaProps
-         $ref string -
-         $schema string -
+         $ref string 3
+         $schema string 2
          additionalItems schemaorbool 33:JSONSchemaPropsOrBool
          additionalProperties schemaorbool 30:JSONSchemaPropsOrBool
          allOf []JSONSchemaProps 25 list=atomic
@@ -111,13 +111,13 @@ extension GeneratedTables {
          title string 7
          type string 5
          uniqueItems bool 18
-         x-kubernetes-embedded-resource bool -
-         x-kubernetes-int-or-string bool -
-         x-kubernetes-list-map-keys []string - list=atomic
-         x-kubernetes-list-type string -
-         x-kubernetes-map-type string -
-         x-kubernetes-preserve-unknown-fields bool -
-         x-kubernetes-validations []ValidationRule - list=map:rule patch=merge:rule
+         x-kubernetes-embedded-resource bool 39
+         x-kubernetes-int-or-string bool 40
+         x-kubernetes-list-map-keys []string 41 list=atomic
+         x-kubernetes-list-type string 42
+         x-kubernetes-map-type string 43
+         x-kubernetes-preserve-unknown-fields bool 38
+         x-kubernetes-validations []ValidationRule 44 list=map:rule patch=merge:rule
         SelectableField
          jsonPath string 1 req default=""
         ServiceReference

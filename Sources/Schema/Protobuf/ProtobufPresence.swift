@@ -1,0 +1,190 @@
+/// The members whose zero in protobuf is a value of its own.
+///
+/// Protobuf does not tell a member that is zero from one that was never set when Go holds it by value: Go writes such
+/// members always, and its JSON leaves most of them out. A member that Go holds by pointer is written only when it is
+/// set, and one without `omitempty` is always in its JSON: those keep their zeros.
+enum ProtobufPresence {
+    /// A line per type: its short name, then its members. Facts of `k8s.io/api` v1.36.
+    static let table: StaticString = """
+        admissionregistration.v1.MatchResources matchPolicy
+        admissionregistration.v1.MutatingAdmissionPolicySpec failurePolicy
+        admissionregistration.v1.MutatingWebhook failurePolicy matchPolicy reinvocationPolicy sideEffects
+        admissionregistration.v1.MutatingWebhook timeoutSeconds
+        admissionregistration.v1.ParamRef parameterNotFoundAction
+        admissionregistration.v1.ServiceReference path port
+        admissionregistration.v1.ValidatingAdmissionPolicySpec failurePolicy
+        admissionregistration.v1.ValidatingWebhook failurePolicy matchPolicy sideEffects timeoutSeconds
+        admissionregistration.v1.Validation reason
+        admissionregistration.v1.WebhookClientConfig url
+        apiextensions.v1.CustomResourceDefinitionVersion deprecationWarning served storage
+        apiextensions.v1.CustomResourceSubresourceScale labelSelectorPath
+        apiextensions.v1.JSONSchemaProps $ref maxItems maxLength maxProperties maximum minItems minLength
+        apiextensions.v1.JSONSchemaProps minProperties minimum multipleOf x-kubernetes-list-type
+        apiextensions.v1.JSONSchemaProps x-kubernetes-map-type x-kubernetes-preserve-unknown-fields
+        apiextensions.v1.ServiceReference path port
+        apiextensions.v1.ValidationRule optionalOldSelf reason
+        apiextensions.v1.WebhookClientConfig url
+        apiregistration.v1.APIServiceSpec groupPriorityMinimum versionPriority
+        apiregistration.v1.ServiceReference port
+        apps.v1.ControllerRevision revision
+        apps.v1.DaemonSetSpec revisionHistoryLimit
+        apps.v1.DaemonSetStatus collisionCount currentNumberScheduled desiredNumberScheduled numberMisscheduled
+        apps.v1.DaemonSetStatus numberReady
+        apps.v1.DeploymentSpec progressDeadlineSeconds replicas revisionHistoryLimit
+        apps.v1.DeploymentStatus collisionCount terminatingReplicas
+        apps.v1.ReplicaSetSpec replicas
+        apps.v1.ReplicaSetStatus replicas terminatingReplicas
+        apps.v1.RollingUpdateDaemonSet maxSurge maxUnavailable
+        apps.v1.RollingUpdateDeployment maxSurge maxUnavailable
+        apps.v1.RollingUpdateStatefulSetStrategy maxUnavailable partition
+        apps.v1.StatefulSetOrdinals start
+        apps.v1.StatefulSetSpec replicas revisionHistoryLimit
+        apps.v1.StatefulSetStatus availableReplicas collisionCount replicas
+        authentication.v1.TokenRequestSpec expirationSeconds
+        authorization.v1.SubjectAccessReviewStatus allowed
+        authorization.v1.SubjectRulesReviewStatus incomplete
+        autoscaling.v1.HorizontalPodAutoscalerSpec maxReplicas minReplicas targetCPUUtilizationPercentage
+        autoscaling.v1.HorizontalPodAutoscalerStatus currentCPUUtilizationPercentage currentReplicas desiredReplicas
+        autoscaling.v1.HorizontalPodAutoscalerStatus observedGeneration
+        autoscaling.v1.ScaleStatus replicas
+        autoscaling.v2.HPAScalingPolicy periodSeconds value
+        autoscaling.v2.HPAScalingRules selectPolicy stabilizationWindowSeconds
+        autoscaling.v2.HorizontalPodAutoscalerSpec maxReplicas minReplicas
+        autoscaling.v2.HorizontalPodAutoscalerStatus desiredReplicas observedGeneration
+        autoscaling.v2.MetricTarget averageUtilization
+        autoscaling.v2.MetricValueStatus averageUtilization
+        batch.v1.CronJobSpec failedJobsHistoryLimit startingDeadlineSeconds successfulJobsHistoryLimit suspend
+        batch.v1.CronJobSpec timeZone
+        batch.v1.JobSpec activeDeadlineSeconds backoffLimit backoffLimitPerIndex completionMode completions
+        batch.v1.JobSpec managedBy manualSelector maxFailedIndexes parallelism podReplacementPolicy suspend
+        batch.v1.JobSpec ttlSecondsAfterFinished
+        batch.v1.JobStatus failedIndexes ready terminating
+        batch.v1.PodFailurePolicyOnExitCodesRequirement containerName
+        batch.v1.SuccessPolicyRule succeededCount succeededIndexes
+        certificates.v1.CertificateSigningRequestSpec expirationSeconds
+        coordination.v1.LeaseSpec holderIdentity leaseDurationSeconds leaseTransitions preferredHolder strategy
+        core.v1.AppArmorProfile localhostProfile
+        core.v1.AzureDiskVolumeSource cachingMode fsType kind readOnly
+        core.v1.AzureFilePersistentVolumeSource secretNamespace
+        core.v1.CSIVolumeSource fsType readOnly
+        core.v1.ClientIPConfig timeoutSeconds
+        core.v1.ClusterTrustBundleProjection name optional signerName
+        core.v1.ConfigMap immutable
+        core.v1.ConfigMapEnvSource optional
+        core.v1.ConfigMapKeySelector optional
+        core.v1.ConfigMapProjection optional
+        core.v1.ConfigMapVolumeSource defaultMode optional
+        core.v1.Container restartPolicy
+        core.v1.ContainerPort containerPort
+        core.v1.ContainerStateTerminated exitCode
+        core.v1.ContainerStatus ready restartCount started stopSignal
+        core.v1.DaemonEndpoint Port
+        core.v1.DownwardAPIVolumeFile mode
+        core.v1.DownwardAPIVolumeSource defaultMode
+        core.v1.EndpointAddress nodeName
+        core.v1.EndpointPort appProtocol port
+        core.v1.FCVolumeSource lun
+        core.v1.FileKeySelector optional
+        core.v1.GRPCAction port service
+        core.v1.GlusterfsPersistentVolumeSource endpointsNamespace
+        core.v1.HTTPGetAction port
+        core.v1.HostPathVolumeSource type
+        core.v1.ISCSIPersistentVolumeSource initiatorName lun
+        core.v1.ISCSIVolumeSource initiatorName lun
+        core.v1.KeyToPath mode
+        core.v1.Lifecycle stopSignal
+        core.v1.LinuxContainerUser gid uid
+        core.v1.LoadBalancerIngress ipMode
+        core.v1.LocalVolumeSource fsType
+        core.v1.NodeFeatures supplementalGroupsPolicy
+        core.v1.NodeRuntimeHandlerFeatures recursiveReadOnlyMounts userNamespaces
+        core.v1.NodeSwapStatus capacity
+        core.v1.PersistentVolumeClaimSpec storageClassName volumeAttributesClassName volumeMode
+        core.v1.PersistentVolumeClaimStatus currentVolumeAttributesClassName
+        core.v1.PersistentVolumeSpec volumeAttributesClassName volumeMode
+        core.v1.PodCertificateProjection maxExpirationSeconds
+        core.v1.PodDNSConfigOption value
+        core.v1.PodResourceClaim resourceClaimName resourceClaimTemplateName
+        core.v1.PodResourceClaimStatus resourceClaimName
+        core.v1.PodSchedulingGroup podGroupName
+        core.v1.PodSecurityContext fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser seLinuxChangePolicy
+        core.v1.PodSecurityContext supplementalGroupsPolicy
+        core.v1.PodSpec activeDeadlineSeconds automountServiceAccountToken enableServiceLinks hostUsers
+        core.v1.PodSpec hostnameOverride preemptionPolicy priority runtimeClassName setHostnameAsFQDN
+        core.v1.PodSpec shareProcessNamespace terminationGracePeriodSeconds
+        core.v1.PortStatus error port
+        core.v1.PreferredSchedulingTerm weight
+        core.v1.Probe terminationGracePeriodSeconds
+        core.v1.ProjectedVolumeSource defaultMode
+        core.v1.ReplicationControllerSpec replicas
+        core.v1.ReplicationControllerStatus replicas
+        core.v1.ResourceHealth message
+        core.v1.SeccompProfile localhostProfile
+        core.v1.Secret immutable
+        core.v1.SecretEnvSource optional
+        core.v1.SecretKeySelector optional
+        core.v1.SecretProjection optional
+        core.v1.SecretVolumeSource defaultMode optional
+        core.v1.SecurityContext allowPrivilegeEscalation privileged procMount readOnlyRootFilesystem runAsGroup
+        core.v1.SecurityContext runAsNonRoot runAsUser
+        core.v1.ServiceAccount automountServiceAccountToken
+        core.v1.ServiceAccountTokenProjection expirationSeconds
+        core.v1.ServicePort appProtocol port
+        core.v1.ServiceSpec allocateLoadBalancerNodePorts internalTrafficPolicy ipFamilyPolicy loadBalancerClass
+        core.v1.ServiceSpec trafficDistribution
+        core.v1.SleepAction seconds
+        core.v1.TCPSocketAction port
+        core.v1.Toleration tolerationSeconds
+        core.v1.TopologySpreadConstraint maxSkew minDomains nodeAffinityPolicy nodeTaintsPolicy
+        core.v1.TypedLocalObjectReference apiGroup
+        core.v1.TypedObjectReference apiGroup namespace
+        core.v1.VolumeMount mountPropagation recursiveReadOnly
+        core.v1.VolumeMountStatus recursiveReadOnly
+        core.v1.WeightedPodAffinityTerm weight
+        core.v1.WindowsSecurityContextOptions gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName
+        discovery.v1.Endpoint hostname nodeName zone
+        discovery.v1.EndpointConditions ready serving terminating
+        discovery.v1.EndpointPort appProtocol name port protocol
+        events.v1.EventSeries count
+        flowcontrol.v1.ExemptPriorityLevelConfiguration lendablePercent nominalConcurrencyShares
+        flowcontrol.v1.FlowSchemaSpec matchingPrecedence
+        flowcontrol.v1.LimitedPriorityLevelConfiguration borrowingLimitPercent lendablePercent
+        flowcontrol.v1.LimitedPriorityLevelConfiguration nominalConcurrencyShares
+        flowcontrol.v1.QueuingConfiguration handSize queueLengthLimit queues
+        meta.v1.APIResource namespaced
+        meta.v1.DeleteOptions gracePeriodSeconds ignoreStoreReadErrorWithClusterBreakingPotential orphanDependents
+        meta.v1.DeleteOptions propagationPolicy
+        meta.v1.ListMeta remainingItemCount
+        meta.v1.ObjectMeta deletionGracePeriodSeconds
+        meta.v1.OwnerReference blockOwnerDeletion controller
+        meta.v1.Preconditions resourceVersion uid
+        networking.v1.HTTPIngressPath pathType
+        networking.v1.IngressClassParametersReference apiGroup namespace scope
+        networking.v1.IngressPortStatus error port
+        networking.v1.IngressSpec ingressClassName
+        networking.v1.NetworkPolicyPort endPort port protocol
+        policy.v1.PodDisruptionBudgetSpec maxUnavailable minAvailable unhealthyPodEvictionPolicy
+        policy.v1.PodDisruptionBudgetStatus currentHealthy desiredHealthy disruptionsAllowed expectedPods
+        resource.v1.AllocatedDeviceStatus shareID
+        resource.v1.Device allNodes allowMultipleAllocations bindsToNode nodeName
+        resource.v1.DeviceAttribute bool int string version
+        resource.v1.DeviceClassSpec extendedResourceName
+        resource.v1.DeviceConstraint distinctAttribute matchAttribute
+        resource.v1.DeviceRequestAllocationResult adminAccess shareID
+        resource.v1.DeviceToleration tolerationSeconds
+        resource.v1.ExactDeviceRequest adminAccess
+        resource.v1.NodeAllocatableResourceMapping capacityKey
+        resource.v1.ResourcePool generation resourceSliceCount
+        resource.v1.ResourceSliceSpec allNodes nodeName perDeviceNodeSelection
+        scheduling.v1.PriorityClass preemptionPolicy value
+        storage.v1.CSIDriverSpec attachRequired fsGroupPolicy nodeAllocatableUpdatePeriodSeconds podInfoOnMount
+        storage.v1.CSIDriverSpec preventPodSchedulingIfMissing requiresRepublish seLinuxMount
+        storage.v1.CSIDriverSpec serviceAccountTokenInSecrets storageCapacity
+        storage.v1.StorageClass allowVolumeExpansion reclaimPolicy volumeBindingMode
+        storage.v1.TokenRequest expirationSeconds
+        storage.v1.VolumeAttachmentSource persistentVolumeName
+        storage.v1.VolumeAttachmentStatus attached
+        storage.v1.VolumeError errorCode
+        storage.v1.VolumeNodeResources count
+        """
+}
