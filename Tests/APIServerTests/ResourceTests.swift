@@ -60,7 +60,7 @@ import Testing
                     Self.path,
                     [
                         "Accept":
-                            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+                            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
                     ]
                 ).json
                 #expect(partial["kind"] == "PartialObjectMetadataList")

@@ -106,8 +106,9 @@ struct Client: Sendable {
     struct Answer {
         var code: UInt
         var headers: HTTPHeaders
-        var text: String
+        var bytes: [UInt8]
         var version: HTTPVersion
+        var text: String { String(decoding: bytes, as: UTF8.self) }
         var json: JSON { (try? JSON.parse(text)) ?? .null }
     }
     let http: HTTPClient
@@ -129,7 +130,7 @@ struct Client: Sendable {
         let response = try await http.execute(request(method, path, headers, body: body), timeout: .seconds(30))
         let bytes = try await response.body.collect(upTo: 256 << 20)
         return Answer(
-            code: response.status.code, headers: response.headers, text: String(buffer: bytes),
+            code: response.status.code, headers: response.headers, bytes: Array(buffer: bytes),
             version: response.version)
     }
     func get(_ path: String, _ headers: HTTPHeaders = [:]) async throws -> Answer {

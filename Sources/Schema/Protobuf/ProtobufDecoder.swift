@@ -97,7 +97,7 @@ struct ProtobufDecoder {
                 return
             }
             guard let value = try value(field, member.value, depth: depth),
-                member.keepsZero || !Self.isZero(value)
+                member.keepsZero || !Self.isZero(value, member.value)
             else { return }
             members[member.name] = value
         }
@@ -132,15 +132,19 @@ struct ProtobufDecoder {
         case .quantity: "0"
         case .int32, .int64: 0
         case .bool: false
+        case .time, .microTime, .raw, .fields, .json: nil
         default: ""
         }
     }
 
-    private static func isZero(_ value: JSON) -> Bool {
-        switch value {
-        case .string(let text): text.isEmpty
-        case .bool(let flag): !flag
-        case .integer(let number): number == 0
+    private static func isZero(_ value: JSON, _ type: SchemaValue) -> Bool {
+        switch (value, type) {
+        case (.string(let text), .string), (.string(let text), .bytes), (.string(let text), .intOrString):
+            text.isEmpty
+        case (.bool(let flag), .bool): !flag
+        case (.integer(let number), .int32), (.integer(let number), .int64), (.integer(let number), .double),
+            (.integer(let number), .intOrString):
+            number == 0
         default: false
         }
     }

@@ -10,7 +10,9 @@ enum ProtobufPresence {
         admissionregistration.v1.MutatingAdmissionPolicySpec failurePolicy
         admissionregistration.v1.MutatingWebhook failurePolicy matchPolicy reinvocationPolicy sideEffects
         admissionregistration.v1.MutatingWebhook timeoutSeconds
+        admissionregistration.v1.NamedRuleWithOperations scope
         admissionregistration.v1.ParamRef parameterNotFoundAction
+        admissionregistration.v1.RuleWithOperations scope
         admissionregistration.v1.ServiceReference path port
         admissionregistration.v1.ValidatingAdmissionPolicySpec failurePolicy
         admissionregistration.v1.ValidatingWebhook failurePolicy matchPolicy sideEffects timeoutSeconds
@@ -83,6 +85,7 @@ enum ProtobufPresence {
         core.v1.DownwardAPIVolumeSource defaultMode
         core.v1.EndpointAddress nodeName
         core.v1.EndpointPort appProtocol port
+        core.v1.EphemeralContainer restartPolicy
         core.v1.FCVolumeSource lun
         core.v1.FileKeySelector optional
         core.v1.GRPCAction port service
