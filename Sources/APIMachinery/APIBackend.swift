@@ -125,8 +125,9 @@ public struct WatchQuery: Sendable {
     public var resourceVersion = ""
     public var resourceVersionMatch = ""
     public var allowBookmarks = false
-    /// Streaming list: ADDED for all, a bookmark with `k8s.io/initial-events-end`, then changes.
-    public var sendInitialEvents = false
+    /// True, a streaming list: ADDED for all, a bookmark with `k8s.io/initial-events-end`, then changes. False: changes
+    /// only, from now on when there is no revision. Nil: as `resourceVersion` says.
+    public var sendInitialEvents: Bool?
     public init() {}
 }
 

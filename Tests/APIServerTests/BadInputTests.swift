@@ -76,14 +76,14 @@ import Testing
                 for query in [
                     "labelSelector=a%20in%20(", "labelSelector=%3D%3D", "fieldSelector=nothing%3D1",
                     "fieldSelector=metadata.name", "limit=-1", "limit=x", "continue=x&resourceVersion=5",
-                    "watch=1&timeoutSeconds=x", "timeout=soon",
+                    "watch=1&timeoutSeconds=x", "timeout=soon", "resourceVersion=x", "continue=x",
                 ] {
                     let answer = try await client.get(Self.path + "?" + query)
                     #expect(answer.code == 400, "\(query)")
                     #expect(answer.json["reason"] == "BadRequest")
                 }
                 for query in [
-                    "resourceVersionMatch=Exact", "sendInitialEvents=true", "resourceVersion=x",
+                    "resourceVersionMatch=Exact", "sendInitialEvents=true", "watch=1&resourceVersion=x",
                     "resourceVersion=0&resourceVersionMatch=Exact", "watch=1&resourceVersionMatch=Exact",
                     "watch=1&sendInitialEvents=true",
                 ] {

@@ -124,7 +124,7 @@ import Testing
                     .POST, Self.path,
                     [
                         "Content-Type": "application/vnd.kubernetes.protobuf",
-                        "Accept": "application/vnd.kubernetes.protobuf,application/json",
+                        "Accept": "application/json",
                     ])
                 request.body = .bytes(ByteBuffer(bytes: bytes))
                 let response = try await client.http.execute(request, timeout: .seconds(30))

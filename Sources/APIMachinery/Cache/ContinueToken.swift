@@ -16,11 +16,13 @@ struct ContinueToken: Sendable {
     /// - Throws: 400 when the text is not one of our tokens.
     init(_ text: String) throws(StatusError) {
         guard let bytes = Base64.decode(text), let json = try? JSON.parse(bytes), json["v"].string == "meta.k8s.io/v1",
-            let revision = json["rv"].int, let start = json["start"].string
-        else { throw .badRequest("continue key is not valid: \"\(text.prefix(64))\"") }
+            let revision = json["rv"].int, revision != 0, let start = json["start"].string
+        else { throw .badRequest("invalid continue token: continue key is not valid: \"\(text.prefix(64))\"") }
         self.revision = revision < 0 ? 0 : Revision(revision)
         let parts = start.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 2 else { throw .badRequest("continue key is not valid: it starts nowhere") }
+        guard parts.count == 2 else {
+            throw .badRequest("invalid continue token: continue key is not valid: it starts nowhere")
+        }
         last = ObjectKey(namespace: parts[0], name: parts[1])
     }
 

@@ -20,9 +20,11 @@ extension WatchCache {
     {
         let result: Result<Watcher, PastIsGone> = state.withLock { state in
             state.nextWatcher += 1
+            var after: Revision = 0
+            if case .after(let revision) = start { after = revision }
             let watcher = Watcher(
                 id: state.nextWatcher, selection: selection, channel: WatchChannel(capacity: limits.watcherBuffer),
-                allowBookmarks: allowBookmarks)
+                allowBookmarks: allowBookmarks, after: after)
             var initial: [WatchEvent] = []
             switch start {
             case .after(let revision):
@@ -72,9 +74,11 @@ extension WatchCache {
     func sendBookmarks(applied: Revision) {
         let wakes = state.withLock { state -> [WatchChannel] in
             guard state.watchers.count > 0 else { return [] }
-            let event = bookmark(at: max(state.last, applied))
+            let revision = max(state.last, applied)
+            let event = bookmark(at: revision)
             return state.watchers.everyone.compactMap { watcher in
-                watcher.allowBookmarks && watcher.channel.append(event) ? watcher.channel : nil
+                watcher.allowBookmarks && watcher.after <= revision && watcher.channel.append(event)
+                    ? watcher.channel : nil
             }
         }
         for channel in wakes { channel.wake() }

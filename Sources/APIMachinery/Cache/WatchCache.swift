@@ -143,7 +143,9 @@ final class WatchCache: Sendable {
         var dead: [Watcher] = []
         var left: Object?
         state.watchers.forEach(touchedBy: event) { watcher in
-            guard let seen = event.seen(by: watcher.selection, left: &left) else { return }
+            guard event.revision > watcher.after, let seen = event.seen(by: watcher.selection, left: &left) else {
+                return
+            }
             if watcher.channel.append(seen) { wakes.append(watcher.channel) } else { dead.append(watcher) }
         }
         for watcher in dead { state.watchers.remove(watcher) }

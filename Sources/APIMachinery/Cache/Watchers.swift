@@ -7,8 +7,12 @@ final class Watcher: Sendable {
     let selection: Selection
     let channel: WatchChannel
     let allowBookmarks: Bool
+    /// The client knows everything up to here. Later than the cache when the client's knowledge comes from another
+    /// resource's cache, or from the future.
+    let after: Revision
 
-    init(id: UInt64, selection: Selection, channel: WatchChannel, allowBookmarks: Bool) {
+    init(id: UInt64, selection: Selection, channel: WatchChannel, allowBookmarks: Bool, after: Revision = 0) {
+        self.after = after
         self.id = id
         self.selection = selection
         self.channel = channel

@@ -104,14 +104,14 @@ extension Machinery: APIBackend {
             namespace: namespace, labels: query.labelSelector, fields: query.fieldSelector,
             resource: resource.resource, catalog: catalog)
         let revision = try parseRevision(query.resourceVersion) ?? 0
-        if revision > 0 { try await waitUntilVisible(revision) }
+        if revision > 0, query.sendInitialEvents == true { try await waitUntilVisible(revision) }
         let start: WatchCache.WatchStart =
-            if query.sendInitialEvents {
-                query.allowBookmarks ? .everythingThenBookmark : .everything
-            } else if revision == 0 {
-                .everything
-            } else {
-                .after(revision)
+            switch (query.sendInitialEvents, revision) {
+            case (true?, _): query.allowBookmarks ? .everythingThenBookmark : .everything
+            case (nil, 0): .everything
+            case (false?, 0): .after(caches.gate.applied)
+            // A revision that is yet to come is waited for: nothing up to it is told.
+            default: .after(revision)
             }
         let watcher: Watcher
         do {
@@ -186,7 +186,7 @@ extension Machinery: APIBackend {
     private func checkWatchQuery(_ query: WatchQuery) throws {
         var problems: [FieldError] = []
         let field = "resourceVersionMatch"
-        if query.sendInitialEvents {
+        if query.sendInitialEvents != nil {
             if query.resourceVersionMatch != "NotOlderThan" {
                 problems.append(
                     .forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))

@@ -66,9 +66,9 @@ struct Representation: Sendable, Hashable {
             encoding = .protobuf
             return
         }
-        let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
+        let ranges = MediaRange.parse(accept)
         // Best quality first, the client's order among equals.
-        for (_, range) in ranges.enumerated().sorted(by: {
+        for (_, range) in ranges.enumerated().filter({ $0.element.quality > 0 }).sorted(by: {
             ($1.element.quality, $0.offset) < ($0.element.quality, $1.offset)
         }) {
             guard let encoding = Representation.encoding(range.type), let shape = Representation.shape(range.parameters)

@@ -79,6 +79,12 @@ enum Options {
         }
         // The old form of watching one object names it in the path.
         if !call.info.name.isEmpty {
+            let isSame = selector.requirements.contains {
+                $0.field == "metadata.name" && $0.isEqual && $0.value == call.info.name
+            }
+            guard selector.requirements.isEmpty || isSame else {
+                throw StatusError.badRequest("fieldSelector metadata.name doesn't match requested name")
+            }
             selector.requirements.append(.init(field: "metadata.name", value: call.info.name, isEqual: true))
         }
         return selector
@@ -123,7 +129,11 @@ enum Options {
             }
         }
         guard problems.isEmpty else { throw StatusError.invalidOptions("ListOptions", problems) }
-        try checkVersion(version)
+        guard version.isEmpty || Revision(version) != nil else {
+            throw StatusError.badRequest(
+                "invalid resource version: resourceVersion: Invalid value: \"\(version.prefix(64))\": must be a decimal number"
+            )
+        }
         if options.continueToken != nil, !version.isEmpty, version != "0" {
             throw StatusError.badRequest("specifying resource version is not allowed when using continue")
         }
@@ -138,8 +148,8 @@ enum Options {
         options.resourceVersion = query["resourceVersion"] ?? ""
         options.resourceVersionMatch = query["resourceVersionMatch"] ?? ""
         options.allowBookmarks = query.flag("allowWatchBookmarks")
-        options.sendInitialEvents = query.flag("sendInitialEvents")
         let isInitialGiven = !(query["sendInitialEvents"] ?? "").isEmpty
+        options.sendInitialEvents = isInitialGiven ? query.flag("sendInitialEvents") : nil
         var problems: [FieldError] = []
         if isInitialGiven, options.resourceVersionMatch != "NotOlderThan" {
             problems.append(
@@ -151,6 +161,17 @@ enum Options {
                 .forbidden(
                     "resourceVersionMatch",
                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        }
+        if !options.resourceVersionMatch.isEmpty {
+            if options.resourceVersionMatch != "NotOlderThan" {
+                problems.append(
+                    .notSupported(
+                        "resourceVersionMatch", .string(options.resourceVersionMatch), ["NotOlderThan"]))
+            }
+            if !(query["continue"] ?? "").isEmpty {
+                problems.append(
+                    .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+            }
         }
         guard problems.isEmpty else { throw StatusError.invalidOptions("ListOptions", problems) }
         try checkVersion(options.resourceVersion)

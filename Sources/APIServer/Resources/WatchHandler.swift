@@ -19,14 +19,25 @@ extension Dispatcher {
         let include = try includeObject(call)
         let seconds = try watchSeconds(call)
         let namespace = call.info.namespace.isEmpty || !definition.isNamespaced ? nil : call.info.namespace
-        let subscription = try await backend.watch(definition, namespace: namespace, query: query)
         let catalog = backend.catalog
         let type = form.encoding == .protobuf ? Protobuf.mediaType + ";stream=watch" : "application/json"
-        return .streamed(Response(status: .ok, headers: ["Content-Type": type])) { exchange in
+        let head = Response(status: .ok, headers: ["Content-Type": type])
+        let new = WatchFrames(form: form, catalog: catalog, resource: definition.resource, includeObject: include)
+        let subscription: WatchSubscription
+        do {
+            subscription = try await backend.watch(definition, namespace: namespace, query: query)
+        } catch let error as StatusError where error.reason == .expired {
+            // A past that is gone is told in the stream, as everything is after the parameters were found good.
+            return .streamed(head) { exchange in
+                var frames = new
+                frames.append(error)
+                try await exchange.write(frames.take())
+            }
+        }
+        return .streamed(head) { exchange in
             defer { subscription.cancel() }
             exchange.setTimeout(.seconds(seconds), isError: false)
-            var frames = WatchFrames(
-                form: form, catalog: catalog, resource: definition.resource, includeObject: include)
+            var frames = new
             do {
                 for try await batch in subscription.events {
                     for event in batch {
