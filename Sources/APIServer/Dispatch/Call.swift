@@ -18,6 +18,8 @@ enum Answer: Sendable {
     case streamed(Response, @Sendable (Exchange) async throws -> Void)
     /// The connection was upgraded and is done.
     case upgraded
+    /// The handler answered by itself, with this code.
+    case answered(UInt)
 
     static func text(_ text: String, status: HTTPResponseStatus = .ok) -> Answer {
         .response(Response(status: status, text: text))

@@ -120,6 +120,8 @@ final class Dispatcher: RequestService {
                 return (response.status.code, nil)
             case .upgraded:
                 return (101, nil)
+            case .answered(let code):
+                return (code, nil)
             }
         } catch let error as UnsupportedStreamProtocol {
             var response = error.response

@@ -7,6 +7,8 @@ struct Request: Sendable {
     /// Still percent-encoded, without the query.
     let path: String
     let query: Query
+    /// As the client wrote it, without the question mark.
+    let rawQuery: String
     let headers: HTTPHeaders
     let body: ByteBuffer
     let connection: Connection
@@ -16,8 +18,10 @@ struct Request: Sendable {
         let uri = head.uri
         if let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) {
             path = String(uri[..<mark])
-            query = Query(uri[uri.utf8.index(after: mark)...])
+            rawQuery = String(uri[uri.utf8.index(after: mark)...])
+            query = Query(rawQuery[...])
         } else {
+            rawQuery = ""
             path = uri
             query = Query("")
         }

@@ -30,7 +30,7 @@ extension Dispatcher {
         }
     }
 
-    private func logOptions(_ call: Call) throws -> LogOptions {
+    func logOptions(_ call: Call) throws -> LogOptions {
         let query = call.request.query
         var options = LogOptions()
         var problems: [FieldError] = []

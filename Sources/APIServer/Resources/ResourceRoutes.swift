@@ -62,9 +62,8 @@ extension Dispatcher {
             throw StatusError.unknownResource()
         }
         if info.subresource == "proxy" {
-            // Answered before the method is looked at: every method is proxied.
-            throw StatusError(
-                code: 501, reason: .unknown, message: "proxying to \(info.resource) is not served by this API server")
+            // Before the method is looked at: every method is proxied.
+            return try await proxy(call, definition)
         }
         guard info.tail.isEmpty else { throw StatusError.unknownResource() }
         let key = ObjectKey(namespace: definition.isNamespaced ? info.namespace : "", name: info.name)

@@ -11,6 +11,13 @@ final class Connection: Sendable {
     /// The client showed a certificate that no authority of ours vouches for.
     let hasForeignCertificate: Bool
 
+    /// The client's address without its port.
+    var remoteHost: String {
+        // NIO writes `[IPv4]127.0.0.1:5000` or `[IPv6]::1:5000`.
+        let address = remoteAddress.split(separator: "]", maxSplits: 1).last ?? ""
+        return String(address.lastIndex(of: ":").map { address[..<$0] } ?? address)
+    }
+
     init(
         remoteAddress: String, executor: LoopExecutor?, certificateUser: UserInfo?, hasForeignCertificate: Bool = false
     ) {
