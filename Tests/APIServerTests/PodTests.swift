@@ -117,7 +117,7 @@ final class EchoConnection: ByteConnection {
                 }
                 #expect(try await client.get(Self.pods + "/lost/log").code == 503)
                 #expect(try await client.get(Self.pods + "/p/log?tailLines=-1").code == 422)
-                #expect(try await client.get(Self.pods + "/p/proxy").code == 501)
+                #expect(try await client.get(Self.pods + "/p/proxy/").code == 503)
             }
             // A followed log comes at once and goes on.
             let text = try await RawClient.connect(server).exchange(

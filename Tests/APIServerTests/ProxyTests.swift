@@ -1,4 +1,5 @@
 import NIOHTTP1
+import ObjectModel
 import Testing
 
 @testable import APIServer

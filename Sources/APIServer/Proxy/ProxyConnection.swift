@@ -2,6 +2,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import ObjectModel
 
 /// What goes to and comes from a program behind a proxy.
 enum ProxyPart: Sendable {

@@ -24,7 +24,7 @@ extension Dispatcher {
     }
 
     /// Sends the request on, and the answer back as it comes.
-    private func relay(_ call: Call, _ place: ProxyPlace, to target: ProxyTarget) async throws -> Answer {
+    func relay(_ call: Call, _ place: ProxyPlace, to target: ProxyTarget) async throws -> Answer {
         let request = call.request
         let isUpgrade = !call.exchange.isHTTP2 && ProxyHeaders.asksForUpgrade(request)
         var head = HTTPRequestHead(
