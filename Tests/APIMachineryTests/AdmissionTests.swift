@@ -76,8 +76,12 @@ import Testing
             quotas,
             [
                 "metadata": ["name": "q", "namespace": "default"],
-                "spec": ["hard": ["pods": "3", "requests.cpu": "1", "count/configmaps": "1"]],
+                "spec": ["hard": ["pods": "3", "requests.cpu": "1", "count/configmaps": "1", "resourcequotas": "1"]],
             ])
+        let second: JSON = ["metadata": ["name": "q2", "namespace": "default"], "spec": ["hard": [:]]]
+        #expect(
+            await message { try await cluster.create(quotas, second) }.contains(
+                "requested: resourcequotas=1, used: resourcequotas=1"))
         #expect(
             await message { try await cluster.create(.pods, Fixture.pod("p")) }
                 == "403 pods \"p\" is forbidden: failed quota: q: must specify requests.cpu for: main")

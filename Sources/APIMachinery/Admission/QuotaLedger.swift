@@ -56,10 +56,13 @@ final class QuotaLedger: Sendable {
         var tracked = Tracked(
             hard: spec["hard"].members.reduce(into: [:]) { $0[$1.key] = Quantity($1.value) }, spec: spec)
         for cache in caches.all where cache.definition.isNamespaced {
-            for object in cache.all(namespace: new.namespace) {
+            for object in cache.all(namespace: new.namespace) where object.uid != new.uid {
                 Self.add(QuotaUsage.of(cache.place, object.tree, spec: spec), to: &tracked)
             }
         }
+        // The cache may show the new quota only after this event.
+        let own = GroupResource(group: "", resource: "resourcequotas")
+        Self.add(QuotaUsage.of(own, new.tree, spec: spec), to: &tracked)
         let made = tracked
         state.withLock { $0.quotas[new.namespace, default: [:]][new.name] = made }
     }
