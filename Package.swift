@@ -174,7 +174,7 @@ let package = Package(
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore, histogram]),
 
         tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
-        tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON"]),
+        tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON", log]),
         tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioWebSocket, log]),
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),

@@ -31,7 +31,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         var heap: Heap<Delayed> = []
         var delayed: [Key: ContinuousClock.Instant] = [:]
         var order: UInt64 = 0
-        var timer: (due: ContinuousClock.Instant, task: Task<Void, Never>)?
+        var timer: (due: ContinuousClock.Instant, ticket: TimerQueue.Ticket)?
         var isClosed = false
     }
     private let state = Mutex(State())
@@ -39,7 +39,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     public init() {}
 
     deinit {
-        state.withLock { $0.timer?.task.cancel() }
+        if let timer = state.withLock({ $0.timer }) { TimerQueue.shared.cancel(timer.ticket) }
     }
 
     /// Keys waiting (not those being handled, nor the delayed ones).
@@ -65,15 +65,14 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     public func add(_ key: Key, after delay: Duration) {
         guard delay > .zero else { return add(key) }
         let due = ContinuousClock.now + delay
-        let replaced: Task<Void, Never>? = state.withLock { state in
-            guard !state.isClosed else { return nil }
-            if let known = state.delayed[key], known <= due { return nil }
+        state.withLock { state in
+            guard !state.isClosed else { return }
+            if let known = state.delayed[key], known <= due { return }
             state.delayed[key] = due
             state.order += 1
             state.heap.insert(Delayed(due: due, order: state.order, key: key))
-            return arm(&state)
+            arm(&state)
         }
-        replaced?.cancel()
     }
 
     /// Adds a key after the delay its failures have earned.
@@ -135,9 +134,9 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
                 state.delayed = [:]
                 state.timer = nil
             }
-            return (Array(state.waiters.values), state.timer?.task)
+            return (Array(state.waiters.values), state.timer?.ticket)
         }
-        timer?.cancel()
+        if let timer { TimerQueue.shared.cancel(timer) }
         for waiter in waiters { waiter.resume(returning: nil) }
     }
 
@@ -163,24 +162,15 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
     // MARK: The timer
 
-    /// Makes the timer wake for the earliest delayed key; returns a timer that is no longer wanted.
-    private func arm(_ state: inout State) -> Task<Void, Never>? {
-        guard let next = state.heap.min else { return nil }
-        if let timer = state.timer, timer.due <= next.due { return nil }
-        let replaced = state.timer?.task
+    /// Makes the timer wake for the earliest delayed key.
+    private func arm(_ state: inout State) {
+        guard let next = state.heap.min else { return }
+        if let timer = state.timer {
+            if timer.due <= next.due { return }
+            TimerQueue.shared.cancel(timer.ticket)
+        }
         let due = next.due
-        state.timer = (
-            due,
-            Task { [weak self] in
-                do {
-                    try await Task.sleep(until: due, clock: .continuous)
-                } catch {
-                    return
-                }
-                self?.fire(due)
-            }
-        )
-        return replaced
+        state.timer = (due, TimerQueue.shared.schedule(at: due) { [weak self] in self?.fire(due) })
     }
 
     private func fire(_ due: ContinuousClock.Instant) {
@@ -194,7 +184,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
                 state.delayed.removeValue(forKey: first.key)
                 keys.append(first.key)
             }
-            _ = arm(&state)
+            arm(&state)
             return keys
         }
         for key in keys { add(key) }

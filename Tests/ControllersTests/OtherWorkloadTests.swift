@@ -48,6 +48,39 @@ import Testing
         #expect(surging.step(["a": both, "b": [pod("2")]]).delete == ["1"])
     }
 
+    @Test("A job's end follows from its indexes, rules and limits")
+    func jobOutcome() {
+        func outcome(
+            _ spec: JSON, completed: Set<Int> = [], givenUp: Set<Int> = [], failed: Int = 0, restarts: Int = 0
+        ) -> String {
+            let base: JSON = ["completions": 4, "parallelism": 4, "completionMode": "Indexed", "backoffLimit": 2]
+            let job = JobView(Object(["metadata": ["name": "j"], "spec": base.mergePatched(with: spec)]))
+            let outcome = JobPlan.outcome(
+                of: job, succeeded: completed.count, failed: failed, active: 1, restarts: restarts,
+                completed: completed, givenUp: givenUp, policyFailure: nil, now: .now)
+            switch outcome {
+            case .running: return ""
+            case .complete(let reason, _), .failed(let reason, _): return reason
+            }
+        }
+        #expect(outcome([:], completed: [0, 1, 2]) == "")
+        #expect(outcome([:], completed: [0, 1, 2, 3]) == "CompletionsReached")
+        #expect(outcome([:], failed: 3) == "BackoffLimitExceeded")
+        #expect(outcome(["template": ["spec": ["restartPolicy": "OnFailure"]]], restarts: 2) == "BackoffLimitExceeded")
+        let perIndex: JSON = ["backoffLimitPerIndex": 0, "maxFailedIndexes": 1]
+        #expect(outcome(perIndex, completed: [0], givenUp: [1]) == "")
+        #expect(outcome(perIndex, completed: [0, 2, 3], givenUp: [1]) == "FailedIndexes")
+        #expect(outcome(perIndex, givenUp: [1, 2]) == "MaxFailedIndexesExceeded")
+        let rules: JSON = [
+            "successPolicy": [
+                "rules": [["succeededIndexes": "0,1"], ["succeededIndexes": "1-3", "succeededCount": 1]]
+            ]
+        ]
+        #expect(outcome(rules, completed: [0]) == "")
+        #expect(outcome(rules, completed: [0, 1]) == "SuccessPolicy")
+        #expect(outcome(rules, completed: [3]) == "SuccessPolicy")
+    }
+
     @Test("Index lists are read and written in short form")
     func indexes() {
         #expect(JobPlan.text([0, 2, 3, 4, 7, 8]) == "0,2-4,7,8")

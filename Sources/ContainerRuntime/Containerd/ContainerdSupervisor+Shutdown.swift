@@ -26,6 +26,15 @@ extension ContainerdSupervisor {
         await blocking { self.removeRemains(purge: purge) }
     }
 
+    /// Ends our own containerd when this process started it and nothing runs under it: for a start of the cluster that
+    /// failed. `run()` must have ended.
+    public func stopIfIdle() async {
+        guard settings.externalSocket == nil, startedHere.withLock({ $0 }),
+            await blocking({ self.shims().isEmpty })
+        else { return }
+        await stopContainerd()
+    }
+
     private func removePods(grace: Duration, isExternal: Bool) async throws {
         let runtime = try CRIRuntime(socketPath: settings.socketPath, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -22,6 +22,8 @@ public final class ContainerdSupervisor: Service {
         case failed(RuntimeError)
     }
     private let phase = Mutex(Phase.starting)
+    /// Whether this process started containerd, and did not find it running.
+    let startedHere = Mutex(false)
 
     /// Starts nothing.
     public init(_ settings: ContainerdSettings, logger: Logger) {
@@ -195,6 +197,7 @@ public final class ContainerdSupervisor: Service {
         let pid = try await blocking {
             try DetachedLauncher.start(program, ["--config", self.settings.configPath], logPath: self.settings.logPath)
         }
+        startedHere.withLock { $0 = true }
         logger.debug("started containerd", metadata: ["pid": "\(pid)"])
         guard let process = HostProcess(pid: pid) else {
             throw RuntimeError(.unavailable, operation: "start containerd", "containerd ended at once")

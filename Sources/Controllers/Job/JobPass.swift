@@ -48,12 +48,26 @@ struct JobPass {
         let succeeded = job.isIndexed ? completed.count : (status["succeeded"].int ?? 0) + pendingSucceeded
         let failed = (status["failed"].int ?? 0) + status["uncountedTerminatedPods"]["failed"].elements.count
 
+        let givenUp = givenUp(pods, status, completed)
+        if job.backoffLimitPerIndex != nil {
+            status.setMember("failedIndexes", givenUp.isEmpty ? .string("") : .string(JobPlan.text(givenUp)))
+        }
+        let restarts = active.reduce(0) { sum, pod in
+            pod.object.tree["status"]["initContainerStatuses"].elements.reduce(sum + pod.allRestarts) {
+                $0 + ($1["restartCount"].int ?? 0)
+            }
+        }
         var outcome = JobPlan.outcome(
-            of: job, succeeded: succeeded, failed: failed, active: active.count, policyFailure: failure, now: now)
+            of: job, succeeded: succeeded, failed: failed, active: active.count, restarts: restarts,
+            completed: completed, givenUp: givenUp, policyFailure: failure, now: now)
+        if let old = job.conditions["SuccessCriteriaMet"], old["status"].string == "True" {
+            outcome = .complete(reason: old["reason"].string ?? "", message: old["message"].string ?? "")
+        }
         if case .running = outcome, let old = job.conditions["FailureTarget"], old["status"].string == "True" {
             outcome = .failed(reason: old["reason"].string ?? "", message: old["message"].string ?? "")
         }
-        let remaining = try await act(outcome, active: active, completed: completed, succeeded: succeeded, pods: pods)
+        let remaining = try await act(
+            outcome, active: active, completed: completed, givenUp: givenUp, succeeded: succeeded, pods: pods)
         write(&status, outcome, pods: pods, remaining: remaining, completed: completed)
         if job.startTime == nil, !job.isSuspended { status["startTime"] = .string(now.rfc3339) }
         if job.isSuspended { status.removeMember("startTime") }
@@ -87,7 +101,7 @@ struct JobPass {
                     if pod.phase == .succeeded { waiting.append(pod.uid) }
                 } else if isFailed(pod) {
                     switch JobPlan.policy(job.failureRules, pod: pod.object.tree) {
-                    case .count: waiting.append(pod.uid)
+                    case .count, .failIndex: waiting.append(pod.uid)
                     case .ignore: break
                     case .failJob(let message):
                         failure = message
@@ -105,7 +119,8 @@ struct JobPass {
     /// Makes or removes pods.
     /// - Returns: the number of active pods after it.
     private func act(
-        _ outcome: JobPlan.Outcome, active: [PodView], completed: Set<Int>, succeeded: Int, pods: [PodView]
+        _ outcome: JobPlan.Outcome, active: [PodView], completed: Set<Int>, givenUp: Set<Int>, succeeded: Int,
+        pods: [PodView]
     ) async throws -> Int {
         // Nothing else lets these pods go.
         for pod in pods where isUncounted(pod) {
@@ -115,24 +130,66 @@ struct JobPass {
             try await remove(active)
             return 0
         }
-        let wanted = JobPlan.wanted(of: job, succeeded: succeeded, active: active.count)
+        let wanted = JobPlan.wanted(
+            of: job, succeeded: succeeded, active: active.count, givenUp: givenUp.subtracting(completed).count)
         if active.count > wanted {
             try await remove(PodRanking.choose(active.count - wanted, of: active, related: active, now: now))
             return wanted
         }
         var missing = wanted - active.count
         if job.replacesOnlyFailed { missing -= pods.count { $0.isTerminating && !$0.isFinished } }
-        guard missing > 0, !waitsAfterFailure(pods) else { return active.count }
-        let indexes = freeIndexes(
-            missing, active: pods.filter { !$0.isFinished && !isFailed($0) }, completed: completed)
+        guard missing > 0 else { return active.count }
+        let isPerIndex = job.backoffLimitPerIndex != nil
+        if !isPerIndex, waitsAfterFailure(pods) { return active.count }
+        let working = pods.filter { !$0.isFinished && !isFailed($0) }
+        var indexes = freeIndexes(
+            isPerIndex ? .max : missing, active: working, completed: completed.union(givenUp))
+        if isPerIndex {
+            // Each index waits for its own failures.
+            let own = Dictionary(grouping: pods.filter { $0.phase == .failed }) { index(of: $0) ?? -1 }
+            indexes = Array(indexes.filter { !waitsAfterFailure(own[$0] ?? []) }.prefix(missing))
+        }
+        let failures = failureCounts(pods)
         let count = job.isIndexed ? indexes.count : missing
-        let (made, error) = await slowStart(min(count, 500)) { [control, writes, job] position in
-            let pod = Self.pod(of: job, index: job.isIndexed ? indexes[position] : nil)
+        let (made, error) = await slowStart(min(count, 500)) { [control, writes, job, indexes] position in
+            var pod = Self.pod(of: job, index: job.isIndexed ? indexes[position] : nil)
+            if isPerIndex {
+                let count = failures[indexes[position]] ?? 0
+                pod["metadata"]["annotations"][Self.failureCountKey] = .string(String(count))
+            }
             writes.wrote(try await control.create(pod, for: job.object), for: job.object.key)
         }
         if let error, (error as? StatusError)?.isNamespaceTerminating != true { throw error }
         return active.count + made
     }
+
+    /// How often each index failed. A pod carries the count of those before it.
+    private func failureCounts(_ pods: [PodView]) -> [Int: Int] {
+        var counts: [Int: Int] = [:]
+        for pod in pods where isFailed(pod) {
+            guard let index = index(of: pod) else { continue }
+            let before = pod.object.tree["metadata"]["annotations"][Self.failureCountKey].string.flatMap { Int($0) }
+            let isIgnored = JobPlan.policy(job.failureRules, pod: pod.object.tree) == .ignore
+            counts[index] = max(counts[index] ?? 0, (before ?? 0) + (isIgnored ? 0 : 1))
+        }
+        return counts
+    }
+
+    /// Indexes that failed more often than they may, or that a rule gave up.
+    private func givenUp(_ pods: [PodView], _ status: JSON, _ completed: Set<Int>) -> Set<Int> {
+        guard let limit = job.backoffLimitPerIndex, job.isIndexed else { return [] }
+        var result = JobPlan.indexes(status["failedIndexes"].string ?? "")
+        for (index, count) in failureCounts(pods) where count > limit { result.insert(index) }
+        for pod in pods where isFailed(pod) {
+            guard let index = index(of: pod),
+                JobPlan.policy(job.failureRules, pod: pod.object.tree) == .failIndex
+            else { continue }
+            result.insert(index)
+        }
+        return result.subtracting(completed)
+    }
+
+    private static let failureCountKey = "batch.kubernetes.io/job-index-failure-count"
 
     private func freeIndexes(_ count: Int, active: [PodView], completed: Set<Int>) -> [Int] {
         guard job.isIndexed, let completions = job.completions else { return [] }

@@ -15,6 +15,12 @@ struct JobView: Sendable {
     /// A replacement is made only when the pod has ended, not when it begins to.
     let replacesOnlyFailed: Bool
     let failureRules: [JSON]
+    /// Failures of one index before it is given up; nil: failures count for the whole job.
+    let backoffLimitPerIndex: Int?
+    let maxFailedIndexes: Int?
+    let successRules: [JSON]
+    /// Containers are restarted in their pod.
+    let restartsInPlace: Bool
     let startTime: Timestamp?
     let conditions: Conditions
 
@@ -31,6 +37,10 @@ struct JobView: Sendable {
         ttlSeconds = spec["ttlSecondsAfterFinished"].int
         replacesOnlyFailed = spec["podReplacementPolicy"].string == "Failed"
         failureRules = spec["podFailurePolicy"]["rules"].elements
+        backoffLimitPerIndex = spec["backoffLimitPerIndex"].int
+        maxFailedIndexes = spec["maxFailedIndexes"].int
+        successRules = spec["successPolicy"]["rules"].elements
+        restartsInPlace = spec["template"]["spec"]["restartPolicy"].string == "OnFailure"
         startTime = tree["status"]["startTime"].string.flatMap { Timestamp($0) }
         conditions = Conditions(tree["status"]["conditions"])
     }
@@ -59,12 +69,18 @@ enum JobPlan {
 
     /// - Parameters:
     ///   - failed: pods that count against the backoff limit.
+    ///   - restarts: of containers in pods that go on.
+    ///   - completed: indexes that succeeded.
+    ///   - givenUp: indexes that failed too often.
     ///   - policyFailure: message of a failure policy rule that fails the job.
     static func outcome(
-        of job: JobView, succeeded: Int, failed: Int, active: Int, policyFailure: String?, now: Timestamp
+        of job: JobView, succeeded: Int, failed: Int, active: Int, restarts: Int = 0, completed: Set<Int> = [],
+        givenUp: Set<Int> = [], policyFailure: String?, now: Timestamp
     ) -> Outcome {
         if let policyFailure { return .failed(reason: "PodFailurePolicy", message: policyFailure) }
-        if failed > job.backoffLimit {
+        let restartsTooOften =
+            job.restartsInPlace && (job.backoffLimit == 0 ? restarts > 0 : restarts >= job.backoffLimit)
+        if failed > job.backoffLimit || restartsTooOften {
             return .failed(
                 reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit")
         }
@@ -74,6 +90,21 @@ enum JobPlan {
             return .failed(
                 reason: "DeadlineExceeded", message: "Job was active longer than specified deadline")
         }
+        if job.isIndexed {
+            for (index, rule) in job.successRules.enumerated() where isMet(rule, completed) {
+                return .complete(reason: "SuccessPolicy", message: "Matched rules at index \(index)")
+            }
+        }
+        if job.backoffLimitPerIndex != nil, !givenUp.isEmpty {
+            if let most = job.maxFailedIndexes, givenUp.count > most {
+                return .failed(
+                    reason: "MaxFailedIndexesExceeded",
+                    message: "Job has exceeded the specified maximal number of failed indexes")
+            }
+            if let completions = job.completions, givenUp.union(completed).count >= completions {
+                return .failed(reason: "FailedIndexes", message: "Job has failed indexes")
+            }
+        }
         let reached = job.completions.map { succeeded >= $0 } ?? (succeeded > 0 && active == 0)
         if reached {
             return .complete(reason: "CompletionsReached", message: "Reached expected number of succeeded pods")
@@ -81,14 +112,22 @@ enum JobPlan {
         return .running
     }
 
+    /// A success rule: enough of the named indexes, all of them when no number is given.
+    private static func isMet(_ rule: JSON, _ completed: Set<Int>) -> Bool {
+        let named = rule["succeededIndexes"].string.map(indexes)
+        let found = named.map(completed.intersection) ?? completed
+        return found.count >= rule["succeededCount"].int ?? named?.count ?? .max
+    }
+
     /// How many pods should be active now.
-    static func wanted(of job: JobView, succeeded: Int, active: Int) -> Int {
+    /// - Parameter givenUp: indexes for which none is made any more.
+    static func wanted(of job: JobView, succeeded: Int, active: Int, givenUp: Int = 0) -> Int {
         if job.isSuspended { return 0 }
         guard let completions = job.completions else {
             // A work queue makes no new pods once one has succeeded.
             return succeeded > 0 ? active : job.parallelism
         }
-        return min(max(completions - succeeded, 0), job.parallelism)
+        return min(max(completions - succeeded - givenUp, 0), job.parallelism)
     }
 
     /// What a failure policy says about a failed pod: the first rule that applies.
@@ -96,12 +135,15 @@ enum JobPlan {
         case count
         case ignore
         case failJob(String)
+        /// Gives the pod's index up, however often it may fail.
+        case failIndex
     }
 
     static func policy(_ rules: [JSON], pod: JSON) -> PolicyAction {
         for (index, rule) in rules.enumerated() where applies(rule, pod) {
             switch rule["action"].string {
             case "Ignore": return .ignore
+            case "FailIndex": return .failIndex
             case "FailJob":
                 let namespace = pod["metadata"]["namespace"].string ?? ""
                 let name = pod["metadata"]["name"].string ?? ""

@@ -82,6 +82,10 @@ final class PodView: Sendable {
         return found
     }
 
+    /// Restarts of all its containers together.
+    var allRestarts: Int {
+        object.tree["status"]["containerStatuses"].elements.reduce(0) { $0 + ($1["restartCount"].int ?? 0) }
+    }
     var key: ObjectKey { object.key }
     var name: String { object.metadata.name }
     var namespace: String { object.metadata.namespace }

@@ -153,6 +153,23 @@ final class CgroupManager: Sendable {
         }
     }
 
+    /// Processes in a pod's cgroup and below.
+    func processCount(_ pod: Pod) async -> Int {
+        let tree = trees["pids"] ?? trees[""] ?? trees["memory"] ?? ""
+        let directory = tree + path(pod.uid, QualityOfService(pod.spec))
+        let count = try? await blocking {
+            if let text = Files.text(directory + "/pids.current") { return Int(text.filter(\.isNumber)) ?? 0 }
+            var count = 0
+            var waiting = [directory]
+            while let next = waiting.popLast() {
+                count += (Files.text(next + "/cgroup.procs") ?? "").split(separator: "\n").count
+                waiting += Files.names(in: next).map { "\(next)/\($0)" }.filter { Files.isDirectory($0, follow: false) }
+            }
+            return count
+        }
+        return count ?? 0
+    }
+
     // MARK: Removing
 
     /// Uids of pods that have a cgroup.

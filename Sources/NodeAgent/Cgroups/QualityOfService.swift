@@ -78,6 +78,20 @@ struct PodResources: Sendable, Equatable {
         limitMemory = Self.limit(spec, "memory")?.value
     }
 
+    /// The larger of two, resource by resource; no limit is the largest.
+    func maximum(_ other: PodResources) -> PodResources {
+        var result = self
+        result.requestMilliCPU = max(requestMilliCPU, other.requestMilliCPU)
+        result.requestMemory = max(requestMemory, other.requestMemory)
+        result.limitMilliCPU = Self.largest(limitMilliCPU, other.limitMilliCPU)
+        result.limitMemory = Self.largest(limitMemory, other.limitMemory)
+        return result
+    }
+    private static func largest(_ left: Int?, _ right: Int?) -> Int? {
+        guard let left, let right else { return nil }
+        return max(left, right)
+    }
+
     /// The effective request: running containers and sidecars together, or what initialisation needs at its peak.
     static func request(_ spec: PodSpec, _ name: String) -> Quantity {
         if let pod = spec.resources.requests[name] ?? spec.resources.limits[name] {

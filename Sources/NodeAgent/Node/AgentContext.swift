@@ -3,6 +3,7 @@ import ContainerRuntime
 import JSON
 import Logging
 import ObjectModel
+import Synchronization
 
 /// What all parts of one agent share.
 struct AgentContext: Sendable {
@@ -20,10 +21,16 @@ struct AgentContext: Sendable {
     let facts: HostFacts
     let resolver: ResolverConfiguration
     let logger: Logger
+    /// The pressures that pods are refused and the node's conditions are set by.
+    let pressure = Mutable(NodePressure())
+    /// What each pod that is not finished holds, by uid.
+    let allocations = Mutable<[String: Allocation]>([:])
     let sandboxGate: StartGate
 
     /// What pods may use of the node.
-    var allocatableMemory: Int { max(facts.memoryBytes - NodeAgent.evictionReserveBytes, 0) }
+    var allocatableMemory: Int {
+        max(facts.memoryBytes - configuration.evictionThresholds.reservedMemory(capacity: facts.memoryBytes), 0)
+    }
     var allocatableMilliCPU: Int { facts.cpus * 1000 }
 
     func configBuilder(_ pod: Pod) -> ContainerConfigBuilder {
@@ -58,5 +65,17 @@ struct AgentContext: Sendable {
             path = "spec.\(list){\(container.name)}"
         }
         recorder.record(EventRecorder.Reference(pod.object, fieldPath: path), kind, reason: reason, message: message)
+    }
+}
+
+/// A value that the parts of one agent share.
+final class Mutable<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: Value) {
+        self.value = Mutex(value)
+    }
+    func withLock<Result: Sendable>(_ body: @Sendable (inout Value) -> Result) -> Result {
+        value.withLock { body(&$0) }
     }
 }

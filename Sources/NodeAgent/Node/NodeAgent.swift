@@ -1,6 +1,6 @@
 public import ClusterClient
 public import ContainerRuntime
-import JSON
+public import JSON
 public import Logging
 import ObjectModel
 public import ServiceLifecycle
@@ -31,6 +31,10 @@ public final class NodeAgent: Service {
         public var version: String
         /// More labels for the Node.
         public var labels: [String: String]
+        /// What is kept free before pods are evicted.
+        public var evictionThresholds = EvictionThresholds.standard
+        /// Reads the manifests of static pods in `manifests` below the data directory.
+        public var parseManifest: @Sendable (String) throws -> JSON = { try JSON.parse($0) }
 
         public init(
             nodeName: String, nodeIP: String, podCIDR: String, dataDirectory: String, clusterID: String,
@@ -50,9 +54,6 @@ public final class NodeAgent: Service {
         }
     }
 
-    /// Kept free for the machine itself: the hard eviction threshold.
-    static let evictionReserveBytes = 100 << 20
-
     let configuration: Configuration
     let context: AgentContext
     let pods: Informer<Pod>
@@ -60,6 +61,7 @@ public final class NodeAgent: Service {
     let usage: UsageSampler
     private let nodeStatus: NodeStatus
     private let provisioner: LocalProvisioner
+    private let evictions: EvictionManager
     private let dirty: DirtyKeys
     private let logger: Logger
 
@@ -98,6 +100,7 @@ public final class NodeAgent: Service {
         usage = UsageSampler(context: context)
         nodeStatus = NodeStatus(context: context)
         provisioner = LocalProvisioner(context: context)
+        evictions = EvictionManager(context: context, pods: podSet, usage: usage)
     }
 
     public func run() async throws {
@@ -125,6 +128,8 @@ public final class NodeAgent: Service {
             group.addTask { await self.housekeeping() }
             group.addTask { await self.usage.run() }
             group.addTask { await self.provisioner.run() }
+            group.addTask { await self.evictions.run() }
+            group.addTask { await StaticPods(context: self.context, pods: self.pods).run() }
             await group.waitForAll()
         }
         await podSet.shutDown()

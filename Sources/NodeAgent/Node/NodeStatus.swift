@@ -12,8 +12,6 @@ actor NodeStatus {
     private var isRegistered = false
     private var images: [JSON] = []
     private var runtimeVersion = "containerd://unknown"
-    /// When a pressure was last seen, for its five minutes of afterglow.
-    private var pressureSeen: [String: Timestamp] = [:]
 
     init(context: AgentContext) {
         self.context = context
@@ -39,7 +37,12 @@ actor NodeStatus {
                 let isReady = lastWritten?["conditions"].elements.contains {
                     $0["type"].string == "Ready" && $0["status"].string == "True"
                 }
-                try? await Task.sleep(for: isReady == true ? .seconds(10) : .milliseconds(500))
+                let told = context.pressure.withLock { $0 }
+                let end = ContinuousClock.now + (isReady == true ? .seconds(10) : .milliseconds(500))
+                // A pressure is told at once: pods must not come meanwhile.
+                while !Task.isCancelled, ContinuousClock.now < end, context.pressure.withLock({ $0 }) == told {
+                    try await Task.sleep(for: min(.seconds(1), max(end - .now, .milliseconds(1))))
+                }
             } catch {
                 if Task.isCancelled { return }
                 context.logger.warning("the node status cannot be written", metadata: ["error": "\(error)"])
@@ -136,21 +139,21 @@ actor NodeStatus {
         await readImages()
         let directory = context.configuration.dataDirectory
         let disk = (try? await blocking { HostFacts.filesystem(directory) }) ?? (0, 0, 0, 0)
-        let meminfo = (try? await blocking { HostFacts.meminfo() }) ?? [:]
         var capacity: [String: String] = [
             "cpu": String(facts.cpus), "memory": "\(facts.memoryBytes / 1024)Ki",
             "ephemeral-storage": "\(disk.0 / 1024)Ki", "pods": String(context.configuration.maxPods),
         ]
         var allocatable = capacity
         allocatable["memory"] = "\(context.allocatableMemory / 1024)Ki"
-        allocatable["ephemeral-storage"] = String(disk.0 - disk.0 / 10)
+        allocatable["ephemeral-storage"] = String(
+            max(disk.0 - context.configuration.evictionThresholds.reservedDisk(capacity: disk.0), 0))
         for (name, bytes) in facts.hugepages {
             capacity[name] = Quantity.bytes(bytes).canonical
             allocatable[name] = capacity[name]
         }
         let status: JSON = [
             "capacity": JSON(capacity), "allocatable": JSON(allocatable),
-            "conditions": .array(pressures(disk, meminfo) + [ready]),
+            "conditions": .array(pressures() + [ready]),
             "addresses": [
                 ["type": "InternalIP", "address": .string(context.configuration.nodeIP)],
                 ["type": "Hostname", "address": .string(name)],
@@ -201,25 +204,22 @@ actor NodeStatus {
                 : problems.count == 1 ? problems[0] : "[\(problems.joined(separator: ", "))]")
     }
 
-    private func pressures(_ disk: (Int, Int, Int, Int), _ memory: [String: Int]) -> [JSON] {
-        let now = Timestamp.now
-        func holds(_ name: String, _ isLow: Bool) -> Bool {
-            if isLow { pressureSeen[name] = now }
-            return pressureSeen[name].map { now - $0 < .seconds(300) } ?? false
+    private func pressures() -> [JSON] {
+        let held = context.pressure.withLock { $0.conditions }
+        func condition(_ type: String, _ bad: String, _ good: String, _ lacking: String, _ enough: String) -> JSON {
+            let isHeld = held.contains(type)
+            return Self.condition(type, isHeld, isHeld ? bad : good, "kubelet has \(isHeld ? lacking : enough)")
         }
-        let available = memory["MemAvailable"] ?? .max
-        let isMemoryLow = holds("memory", available < NodeAgent.evictionReserveBytes)
-        let isDiskLow = holds("disk", disk.0 > 0 && (disk.1 * 10 < disk.0 || disk.3 * 20 < disk.2))
         return [
-            Self.condition(
-                "MemoryPressure", isMemoryLow,
-                isMemoryLow ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
-                isMemoryLow ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available"),
-            Self.condition(
-                "DiskPressure", isDiskLow, isDiskLow ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
-                isDiskLow ? "kubelet has disk pressure" : "kubelet has no disk pressure"),
-            Self.condition(
-                "PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            condition(
+                "MemoryPressure", "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory",
+                "insufficient memory available", "sufficient memory available"),
+            condition(
+                "DiskPressure", "KubeletHasDiskPressure", "KubeletHasNoDiskPressure", "disk pressure",
+                "no disk pressure"),
+            condition(
+                "PIDPressure", "KubeletHasInsufficientPID", "KubeletHasSufficientPID", "insufficient PID available",
+                "sufficient PID available"),
         ]
     }
 

@@ -45,6 +45,7 @@ actor PodSet {
         uidByKey[key] = pod.uid
         if members[pod.uid] != nil {
             members[pod.uid]?.pod = pod
+            if pod.isFinished { context.allocations.withLock { $0[pod.uid] = nil } }
             await members[pod.uid]?.worker.update(pod)
             return
         }
@@ -58,11 +59,16 @@ actor PodSet {
             self.left(pod.uid)
         }
         members[pod.uid] = Member(worker: worker, pod: pod, task: task, isRejected: rejection != nil)
+        if rejection == nil, !pod.isFinished {
+            let allocation = Allocation(pod.spec)
+            context.allocations.withLock { $0[pod.uid] = allocation }
+        }
         updateBurstableWeight()
     }
 
     private func left(_ uid: String) {
         members[uid] = nil
+        context.allocations.withLock { $0[uid] = nil }
         updateBurstableWeight()
     }
 
@@ -71,6 +77,7 @@ actor PodSet {
         let node = try? await context.client.find(.nodes, ObjectKey(name: context.configuration.nodeName))
         // Nothing can be checked against a node that is not there yet.
         guard let node else { return nil }
+        if let reason = context.pressure.withLock({ $0 }).rejection(of: pod) { return reason }
         let others = members.values.filter { !$0.isRejected && !$0.pod.isFinished && $0.pod.uid != pod.uid }.map(\.pod)
         return PodAdmission.check(
             pod,
@@ -188,6 +195,10 @@ actor PodSet {
         if let member = members[uid] { return member.worker }
         guard uid.isEmpty, let known = uidByKey[ObjectKey(namespace: namespace, name: name)] else { return nil }
         return members[known]?.worker
+    }
+    /// Takes a pod away because of what it, or the node, ran out of.
+    func evict(_ uid: String, _ message: String) async {
+        await members[uid]?.worker.evict(message)
     }
     /// All pods that are not finished.
     var active: [Pod] { members.values.map(\.pod).filter { !$0.isFinished } }

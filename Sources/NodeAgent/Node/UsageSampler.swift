@@ -49,6 +49,9 @@ actor UsageSampler {
 
     // MARK: Answers
 
+    /// The newest sample of each running container.
+    var stats: [ContainerStats] { latest.map { Array($0.containers.values) } ?? [] }
+
     func node() async -> JSON? {
         guard let previous, let latest else { return nil }
         let window = max((latest.at - previous.at).inSeconds, 0.001)

@@ -31,6 +31,7 @@ struct ContainerSpec: Sendable {
     var security: JSON
     var restartPolicy: RestartPolicy?
     var restartRules: [JSON]
+    var resizePolicy: [JSON]
     /// Ephemeral containers may join another container's PID namespace.
     var targetContainerName: String
 
@@ -62,6 +63,7 @@ struct ContainerSpec: Sendable {
         security = json["securityContext"]
         restartPolicy = json["restartPolicy"].string.flatMap(RestartPolicy.init)
         restartRules = json["restartPolicyRules"].elements
+        resizePolicy = json["resizePolicy"].elements
         targetContainerName = json["targetContainerName"].string ?? ""
     }
 

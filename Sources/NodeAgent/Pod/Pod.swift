@@ -4,7 +4,7 @@ import ObjectModel
 /// What the agent reads of a `v1 Pod`, decoded once per version.
 struct Pod: Sendable {
     let object: Object
-    let spec: PodSpec
+    var spec: PodSpec
     let annotations: [String: String]
     /// `status` as the API has it.
     let status: JSON
@@ -36,6 +36,16 @@ struct Pod: Sendable {
         object.metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds
     }
     var isCritical: Bool { spec.priority >= 2_000_000_000 }
+    /// From a file on this node; what the API has of it is only a picture.
+    var isStatic: Bool { annotations[StaticPod.sourceKey] == StaticPod.fileSource }
+    /// Whether the node's local storage it may use is limited.
+    var hasStorageLimits: Bool {
+        spec.resources.limits["ephemeral-storage"] != nil
+            || spec.containers.contains { $0.resources.limits["ephemeral-storage"] != nil }
+            || spec.volumes.contains {
+                !$0["emptyDir"]["sizeLimit"].isNull && $0["emptyDir"]["medium"].string != "Memory"
+            }
+    }
 }
 
 /// `spec` of a pod.

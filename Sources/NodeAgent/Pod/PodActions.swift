@@ -4,6 +4,7 @@ import ObjectModel
 /// Why a running container is stopped.
 enum KillReason: Sendable, Hashable {
     case definitionChanged
+    case resized
     case probeFailed(Probe.Kind)
     case hookFailed
     case unknownState
@@ -14,6 +15,7 @@ enum KillReason: Sendable, Hashable {
     var text: String? {
         switch self {
         case .definitionChanged: "definition changed, will be restarted"
+        case .resized: "resize requires restart"
         case .probeFailed(let kind): "failed \(kind.rawValue.lowercased()) probe, will be restarted"
         case .hookFailed: "failed post start hook"
         case .unknownState: "is in unknown state, try killing it before restart"

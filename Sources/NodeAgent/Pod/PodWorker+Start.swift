@@ -48,7 +48,7 @@ extension PodWorker {
             try Files.makeDirectories(hosts)
             try Files.makeDirectories(logs, mode: 0o755)
         }
-        await context.cgroups.makePod(uid, QualityOfService(pod.spec), PodResources(pod.spec))
+        await context.cgroups.makePod(uid, QualityOfService(pod.spec), PodResources(allocatedPod.spec))
         isPrepared = true
     }
 
@@ -270,7 +270,8 @@ extension PodWorker {
             target = record.id
         }
         return try context.configBuilder(pod).container(
-            container, attempt: attempt, image: image, environment: environment, mounts: mounts, target: target)
+            allocatedPod.container(named: container.name) ?? container, attempt: attempt, image: image,
+            environment: environment, mounts: mounts, target: target)
     }
 
     private func environment(_ container: ContainerSpec) async throws -> OrderedDictionary<String, String> {

@@ -6,9 +6,9 @@ extension PodWorker {
     /// The status as it is now.
     private func currentStatus() -> JSON {
         PodStatusBuilder(
-            pod: pod, runtime: runtimeState, addresses: addresses, startTime: startTime, waiting: waiting,
+            pod: allocatedPod, runtime: runtimeState, addresses: addresses, startTime: startTime, waiting: waiting,
             started: startedIDs, ready: readyIDs, terminationMessages: terminationMessages, failure: failure,
-            isStopped: isStopped && (failure == nil || rejection == nil)
+            isStopped: isStopped && (failure == nil || rejection == nil), moreConditions: moreConditions
         ).build()
     }
 

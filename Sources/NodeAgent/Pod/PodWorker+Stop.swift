@@ -22,7 +22,7 @@ extension PodWorker {
             grace = probe?.terminationGracePeriodSeconds ?? grace
             mustRestart.insert(kill.id)
         }
-        if kill.reason == .definitionChanged { mustRestart.insert(kill.id) }
+        if kill.reason == .definitionChanged || kill.reason == .resized { mustRestart.insert(kill.id) }
         let seconds = grace
         kills[kill.id] = Task {
             await self.stopContainer(kill.id, container, reason: kill.reason, grace: .seconds(seconds))

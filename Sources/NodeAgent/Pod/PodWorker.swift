@@ -57,6 +57,12 @@ actor PodWorker {
     var endTask: Task<Void, Never>?
     var isStopped = false
     var failure: WaitingReason?
+    var moreConditions: [JSON] = []
+
+    // Resizing: what was granted to each container.
+    var allocated: [String: ResourceRequirements]
+    var resizeTask: Task<Void, Never>?
+    var resizeRetryAt: Timestamp?
 
     // Status.
     var startTime: Timestamp
@@ -65,7 +71,7 @@ actor PodWorker {
     var statusTask: Task<Void, Never>?
     var volumeTask: Task<Void, Never>?
 
-    private var timer: Task<Void, Never>?
+    private var timer: TimerQueue.Ticket?
     private let wakeUps: AsyncStream<Void>
     nonisolated let wake: AsyncStream<Void>.Continuation
 
@@ -81,6 +87,7 @@ actor PodWorker {
         self.pod = pod
         self.context = context
         self.rejection = rejection
+        allocated = Resize.allocated(pod)
         var logger = context.logger
         logger[metadataKey: "pod"] = "\(pod.key)"
         self.logger = logger
@@ -102,6 +109,19 @@ actor PodWorker {
     /// The object is gone: stop what is left.
     func vanish() {
         isGone = true
+        wake.yield()
+    }
+    /// The node cannot bear the pod any more: it fails and its containers are stopped at once.
+    func evict(_ message: String) {
+        guard ending == nil, !isGone, !pod.isTerminating, !pod.isFinished else { return }
+        failure = WaitingReason(reason: "Evicted", message: message)
+        moreConditions.removeAll { $0["type"].string == "DisruptionTarget" }
+        moreConditions.append([
+            "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+            "message": .string(message),
+        ])
+        context.event(pod, .warning, "Evicted", message)
+        ending = Ending(isDeletion: false, graceSeconds: 1)
         wake.yield()
     }
     /// Something changed in the runtime.
@@ -146,8 +166,9 @@ actor PodWorker {
             if await pass() { break }
         }
         refresher.cancel()
-        timer?.cancel()
+        if let timer { TimerQueue.shared.cancel(timer) }
         volumeTask?.cancel()
+        resizeTask?.cancel()
         for task in probes.values { task.cancel() }
         if Task.isCancelled {
             starter?.cancel()
@@ -183,6 +204,7 @@ actor PodWorker {
                 return isRemoved
             }
         } else {
+            syncResize()
             act(PodActions.decide(situation()))
         }
         syncProbes()
@@ -273,11 +295,8 @@ actor PodWorker {
         let at = ContinuousClock.now + delay
         if let nextCheck, nextCheck <= at, nextCheck > .now { return }
         nextCheck = at
-        timer?.cancel()
-        timer = Task { [wake] in
-            try? await Task.sleep(for: max(delay, .milliseconds(1)))
-            if !Task.isCancelled { wake.yield() }
-        }
+        if let timer { TimerQueue.shared.cancel(timer) }
+        timer = TimerQueue.shared.schedule(at: at) { [wake] in wake.yield() }
     }
     private var nextCheck: ContinuousClock.Instant?
 

@@ -26,6 +26,8 @@ struct PodStatusBuilder: Sendable {
     var failure: WaitingReason?
     /// All containers were stopped for good.
     var isStopped = false
+    /// More conditions that the agent sets: evictions, resizes.
+    var moreConditions: [JSON] = []
 
     // MARK: The whole
 
@@ -34,10 +36,15 @@ struct PodStatusBuilder: Sendable {
         let conditions = conditions(phase)
         var status: JSON = ["observedGeneration": JSON(pod.object.metadata.generation), "phase": .string(phase)]
         if pod.object.metadata.generation == 0 { status.removeMember("observedGeneration") }
-        status["conditions"] = .array(conditions)
+        status["conditions"] = .array(conditions + moreConditions)
         if let failure {
             status["reason"] = .string(failure.reason)
             status["message"] = .string(failure.message)
+        } else if pod.isFinished {
+            // Told before a restart of the agent.
+            for member in ["reason", "message"] where !pod.status[member].isNull {
+                status[member] = pod.status[member]
+            }
         }
         if let first = addresses.host.first {
             status["hostIP"] = .string(first)

@@ -26,7 +26,10 @@ enum StatusMerge {
             return condition
         }
         let types = Set(conditions.compactMap { $0["type"].string })
-        conditions += old.filter { !types.contains($0["type"].string ?? "") }
+        conditions += old.filter {
+            let type = $0["type"].string ?? ""
+            return !types.contains(type) && type != Resize.pending && type != Resize.inProgress
+        }
         result["conditions"] = .array(conditions)
         return result
     }

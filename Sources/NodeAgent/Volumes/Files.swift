@@ -139,6 +139,22 @@ enum Files {
         if rmdir(path) != 0, errno != ENOENT { throw FileError("rmdir", path) }
     }
 
+    /// Bytes that a tree takes on the disk; what another file system holds is left out.
+    static func usage(_ path: String) -> Int {
+        guard let root = status(path, follow: false) else { return 0 }
+        var blocks = 0
+        var waiting = [path]
+        while let directory = waiting.popLast() {
+            for name in names(in: directory) {
+                let child = "\(directory)/\(name)"
+                guard let entry = status(child, follow: false), entry.st_dev == root.st_dev else { continue }
+                blocks += Int(entry.st_blocks)
+                if entry.st_mode & S_IFMT == S_IFDIR { waiting.append(child) }
+            }
+        }
+        return blocks * 512
+    }
+
     /// Every file and directory below, the top included, links not followed.
     static func walk(_ path: String, _ visit: (String, stat) throws(FileError) -> Void) throws(FileError) {
         guard let entry = status(path, follow: false) else { return }

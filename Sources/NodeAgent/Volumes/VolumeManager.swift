@@ -90,6 +90,8 @@ final class VolumeManager: Sendable {
     private func path(_ pod: Pod, _ type: String, _ name: String) -> String {
         "\(directory(of: pod.uid))/volumes/kubernetes.io~\(type)/\(name)"
     }
+    /// Where the files of an `emptyDir` are.
+    func emptyDirectory(_ pod: Pod, _ name: String) -> String { path(pod, "empty-dir", name) }
     private static func contentType(_ volume: JSON) -> String? {
         if !volume["configMap"].isNull { return "configmap" }
         if !volume["secret"].isNull { return "secret" }

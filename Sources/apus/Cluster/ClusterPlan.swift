@@ -1,4 +1,5 @@
 import Glibc
+import NodeAgent
 import ObjectModel
 
 /// What a server process runs besides the API.
@@ -17,6 +18,8 @@ struct ClusterPlan: Sendable {
     /// Address the API server listens on.
     var bindAddress: String
     var parts: Set<ClusterPart>
+    /// What the node keeps free before it evicts pods.
+    var evictionThresholds = EvictionThresholds.standard
 
     /// URL of the API server for clients on this machine.
     var server: String { "https://127.0.0.1:\(identity.port)" }
@@ -86,8 +89,17 @@ struct ClusterPlan: Sendable {
             throw UserError(
                 "there is no containerd socket at \(socket): start that containerd, or leave out --containerd")
         }
-        return ClusterPlan(
+        var plan = ClusterPlan(
             data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
             bindAddress: bindAddress, parts: parts)
+        if let text = lookup.string("eviction-hard", flag: node?.evictionHard) {
+            guard let thresholds = EvictionThresholds(parsing: text) else {
+                throw UserError(
+                    "--eviction-hard is \"\(text)\": give thresholds such as memory.available<100Mi,nodefs.available<10%"
+                )
+            }
+            plan.evictionThresholds = thresholds
+        }
+        return plan
     }
 }

@@ -24,6 +24,8 @@ struct ClusterProcess: Sendable {
     let services: [any Service]
     let readiness: Readiness
     let server: APIServer
+    /// Nil when this machine is no node.
+    let containerd: ContainerdSupervisor?
 
     /// Opens the store and starts the API machinery; everything else starts when the services run.
     static func start(_ plan: ClusterPlan, logger: Logger) async throws -> ClusterProcess {
@@ -89,7 +91,7 @@ struct ClusterProcess: Sendable {
         return ClusterProcess(
             plan: plan, store: store, machinery: machinery,
             services: [machinery, authorizer, server] + (node?.runtimes ?? []) + monitored + (node?.services ?? []),
-            readiness: readiness, server: server)
+            readiness: readiness, server: server, containerd: node?.containerd)
     }
 
     private static func writeKubeconfigs(_ plan: ClusterPlan, _ pki: ClusterPKI) throws {

@@ -1,3 +1,4 @@
+import APIServer
 import ClusterClient
 import ClusterDNS
 import ContainerRuntime
@@ -26,11 +27,13 @@ struct NodeServices: Sendable {
         let identity = plan.identity
         let containerd = ContainerdSupervisor(identity.containerdSettings(plan.data), logger: logger)
         let runtime = try CRIRuntime(socketPath: containerd.settings.socketPath, logger: logger)
+        var configuration = NodeAgent.Configuration(
+            nodeName: identity.nodeName, nodeIP: identity.nodeIP, podCIDR: identity.nodePodCIDR,
+            dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10))
+        configuration.evictionThresholds = plan.evictionThresholds
+        configuration.parseManifest = { try Manifest.parse($0) }
         let agent = NodeAgent(
-            configuration: NodeAgent.Configuration(
-                nodeName: identity.nodeName, nodeIP: identity.nodeIP, podCIDR: identity.nodePodCIDR,
-                dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10)),
-            client: client("kubelet"), runtime: runtime, logger: logger)
+            configuration: configuration, client: client("kubelet"), runtime: runtime, logger: logger)
         let proxy = ServiceProxy(
             configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
         let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""

@@ -43,12 +43,15 @@ struct ServerRun {
         configuration.maximumGracefulShutdownDuration = .seconds(20)
         do {
             try await ServiceGroup(configuration: configuration).run()
-        } catch let error as APIServerError {
+        } catch {
+            // A start that failed leaves no containerd behind; one with workloads goes on, as after every stop.
+            await process.containerd?.stopIfIdle()
             await process.store.close()
-            throw UserError("\(error)")
-        } catch let error as DNSPortInUse {
-            await process.store.close()
-            throw UserError("\(error)")
+            switch error {
+            case let error as APIServerError: throw UserError("\(error)")
+            case let error as DNSPortInUse: throw UserError("\(error)")
+            default: throw error
+            }
         }
         await process.store.close()
         Self.say(

@@ -28,6 +28,12 @@ struct NodeOptions: ParsableArguments {
     var dnsPort: Int?
     @Option(help: "Use the containerd behind this socket instead of an own one (APUS_CONTAINERD).")
     var containerd: String?
+    @Option(
+        help: """
+            What is kept free before pods are evicted, for example memory.available<100Mi,nodefs.available<10% \
+            (APUS_EVICTION_HARD).
+            """)
+    var evictionHard: String?
 }
 
 /// `apus up`: the whole cluster on this machine, in the foreground.

@@ -59,7 +59,7 @@ struct SettingsLookup {
     private static let names: Set = [
         "data-dir", "kubeconfig", "port", "bind-address", "node-name", "node-ip", "pod-cidr", "service-cidr",
         "dns-port",
-        "containerd", "log-level",
+        "containerd", "eviction-hard", "log-level",
     ]
 
     func string(_ name: String, flag: String?) -> String? { flag ?? Self.environment(name) ?? file[name] }
