@@ -27,9 +27,9 @@ spec:
         first = eventually(pod, what="the pod of the file")
         assert first["metadata"]["annotations"]["kubernetes.io/config.source"] == "file"
         cluster.kubectl("delete", "pod", name, "--wait=false")
-        eventually(lambda: pod()["metadata"]["uid"] != first["metadata"]["uid"], what="the pod's return")
+        eventually(lambda: (pod() or first)["metadata"]["uid"] != first["metadata"]["uid"], what="the pod's return")
         (directory / "fixed.yaml").write_text(manifest.replace("one", "two"))
-        eventually(lambda: pod()["metadata"]["labels"]["version"] == "two", what="the changed pod")
+        eventually(lambda: (pod() or first)["metadata"]["labels"]["version"] == "two", what="the changed pod")
     finally:
         (directory / "fixed.yaml").unlink()
     eventually(lambda: cluster.kubectl("get", "pod", name, check=False).returncode == 1, what="the pod's end")
