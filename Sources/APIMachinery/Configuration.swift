@@ -17,6 +17,8 @@ extension Machinery {
         public var dnsEndpoint: Endpoint?
         /// PEM of the CA that client certificates are signed by; published in `extension-apiserver-authentication`.
         public var clientCA = ""
+        /// PEM of the CA that signs whoever may name users in headers: an aggregating front. Published beside `clientCA`.
+        public var requestHeaderCA = ""
         /// Makes service-account tokens; nil: `serviceaccounts/token` answers 503.
         public var tokenIssuer: (any TokenIssuing)?
         /// Encrypts secrets at rest; nil: stored in the clear.

@@ -21,18 +21,7 @@ extension Machinery {
             GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "servicecidrs"),
             ["metadata": ["name": "kubernetes"], "spec": ["cidrs": [.string(allocator.range.description)]]])
         try await bootstrapServices()
-        if !configuration.clientCA.isEmpty {
-            let data: JSON = ["client-ca-file": .string(configuration.clientCA)]
-            try await reconcile(
-                .configMaps,
-                [
-                    "metadata": ["name": "extension-apiserver-authentication", "namespace": "kube-system"],
-                    "data": data,
-                ]
-            ) { tree in
-                for (key, value) in data.members { tree["data"][key] = value }
-            }
-        }
+        if !configuration.clientCA.isEmpty { try await bootstrapAuthentication() }
         // Many small writes: together they share commits.
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, object) in configuration.bootstrapRBAC.enumerated() {
@@ -41,6 +30,33 @@ extension Machinery {
             }
             try await group.waitForAll()
         }
+    }
+
+    /// What servers beside this one need to know its clients by, and since when tokens of accounts that are used are noted.
+    private func bootstrapAuthentication() async throws {
+        var data: JSON = ["client-ca-file": .string(configuration.clientCA)]
+        if !configuration.requestHeaderCA.isEmpty {
+            data["requestheader-client-ca-file"] = .string(configuration.requestHeaderCA)
+            data["requestheader-allowed-names"] = #"["front-proxy-client"]"#
+            data["requestheader-username-headers"] = #"["X-Remote-User"]"#
+            data["requestheader-group-headers"] = #"["X-Remote-Group"]"#
+            data["requestheader-extra-headers-prefix"] = #"["X-Remote-Extra-"]"#
+        }
+        let known = data
+        try await reconcile(
+            .configMaps,
+            ["metadata": ["name": "extension-apiserver-authentication", "namespace": "kube-system"], "data": data]
+        ) { tree in
+            for (key, value) in known.members { tree["data"][key] = value }
+        }
+        try await ensure(
+            .configMaps,
+            [
+                "metadata": [
+                    "name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system",
+                ],
+                "data": ["since": .string(String(Timestamp.now.rfc3339.prefix(10)))],
+            ])
     }
 
     private func bootstrapServices() async throws {

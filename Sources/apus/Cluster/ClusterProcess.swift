@@ -44,6 +44,7 @@ struct ClusterProcess: Sendable {
         configuration.apiEndpoint = .init(address: identity.nodeIP, port: identity.port)
         configuration.dnsEndpoint = .init(address: identity.gatewayAddress, port: identity.dnsPort)
         configuration.clientCA = pki.authority.certificatePEM
+        configuration.requestHeaderCA = pki.frontProxyAuthority.certificatePEM
         configuration.tokenIssuer = ClusterTokenIssuer(issuer: issuer)
         configuration.secrets = pki.secretBox
         configuration.bootstrapRBAC = DefaultRoles.all
