@@ -46,7 +46,10 @@ ATOMIC_MAPS = set(
     """core.v1.NodeSelector core.v1.NodeSelectorTerm core.v1.ObjectReference core.v1.LocalObjectReference
     core.v1.SecretKeySelector core.v1.ConfigMapKeySelector core.v1.ObjectFieldSelector core.v1.ResourceFieldSelector
     core.v1.TopologySelectorTerm core.v1.TypedLocalObjectReference core.v1.ScopeSelector core.v1.SecretReference
-    core.v1.ScopedResourceSelectorRequirement meta.v1.LabelSelector rbac.v1.RoleRef rbac.v1.Subject""".split()
+    core.v1.FileKeySelector core.v1.EndpointAddress core.v1.EndpointPort meta.v1.LabelSelector rbac.v1.RoleRef
+    rbac.v1.Subject discovery.v1.EndpointPort networking.v1.ServiceBackendPort autoscaling.v1.CrossVersionObjectReference
+    admissionregistration.v1.MatchResources admissionregistration.v1.NamedRuleWithOperations
+    admissionregistration.v1.ParamKind admissionregistration.v1.ParamRef admissionregistration.v1.Variable""".split()
 )
 
 

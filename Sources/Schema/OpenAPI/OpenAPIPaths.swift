@@ -15,7 +15,8 @@ struct OpenAPIPaths {
         var body: Body = .none
         /// Type name of the answer; nil for a plain string.
         var answer: String?
-        var isCreate = false
+        /// Where the resource is served.
+        var group = "", version = ""
 
         enum Body { case none, type(String), patch, deleteOptions }
     }
@@ -32,7 +33,8 @@ struct OpenAPIPaths {
         "application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json",
         "application/strategic-merge-patch+json",
     ]
-    private static let bodyTypes = ["application/json", "application/yaml"]
+    private static let bodyTypes = ["*/*"]
+    private static let answerTypes = ["application/json", "application/yaml"]
     private static let meta = "io.k8s.apimachinery.pkg.apis.meta.v1"
 
     /// The paths of a resource and its subresources, and the types that they mention.
@@ -43,23 +45,29 @@ struct OpenAPIPaths {
         let scope = definition.isNamespaced ? "/namespaces/{namespace}" : ""
         let collection = "\(base)\(scope)/\(definition.resource.resource)"
         let context = definition.isNamespaced ? ["namespace"] : []
-        result.append((collection, pathItem(collectionOperations(definition), context)))
+        result.append((collection, pathItem(collectionOperations(definition), context, of: definition.resource)))
         if definition.isNamespaced, definition.hasVerb("list") {
             let everywhere = "\(base)/\(definition.resource.resource)"
             let list = collectionOperations(definition).filter { $0.action == "list" }.map { operation in
                 var operation = operation
-                operation.id += "ForAllNamespaces"
+                operation.id = operation.id.replacing("Namespaced", with: "") + "ForAllNamespaces"
                 return operation
             }
-            result.append((everywhere, pathItem(list, [])))
+            result.append((everywhere, pathItem(list, [], of: definition.resource)))
         }
         let item = itemOperations(definition, verbs: definition.verbs, kind: definition.kind, suffix: "")
-        if !item.isEmpty { result.append(("\(collection)/{name}", pathItem(item, context + ["name"]))) }
+        if !item.isEmpty {
+            result.append(("\(collection)/{name}", pathItem(item, context + ["name"], of: definition.resource)))
+        }
         for subresource in definition.subresources {
             if let place = schema.place(of: subresource.kind) { types.append(place) }
             let suffix = subresource.name.prefix(1).uppercased() + subresource.name.dropFirst()
             let operations = subresourceOperations(definition, subresource, suffix)
-            result.append(("\(collection)/{name}/\(subresource.name)", pathItem(operations, context + ["name"])))
+            result.append(
+                (
+                    "\(collection)/{name}/\(subresource.name)",
+                    pathItem(operations, context + ["name"], of: definition.resource)
+                ))
         }
         return (result.filter { !$0.1["get"].isNull || $0.1.members.count > 1 }, types)
     }
@@ -87,7 +95,7 @@ struct OpenAPIPaths {
             operations.append(
                 Operation(
                     method: "post", action: "post", id: name("create", definition), kind: definition.kind,
-                    parameters: Self.writeParameters, body: .type(type), answer: type, isCreate: true))
+                    parameters: Self.writeParameters, body: .type(type), answer: type))
         }
         if definition.hasVerb("deletecollection") {
             operations.append(
@@ -151,16 +159,22 @@ struct OpenAPIPaths {
             operations.append(
                 Operation(
                     method: "post", action: "post", id: name("create", definition, suffix), kind: subresource.kind,
-                    parameters: Self.writeParameters, body: .type(type), answer: type, isCreate: true))
+                    parameters: Self.writeParameters, body: .type(type), answer: type))
         }
         return operations
     }
 
     // MARK: Writing
 
-    private func pathItem(_ operations: [Operation], _ pathParameters: [String]) -> JSON {
+    private func pathItem(
+        _ operations: [Operation], _ pathParameters: [String], of resource: GroupVersionResource
+    ) -> JSON {
         var item: JSONObject = [:]
-        for operation in operations { item[operation.method] = operationJSON(operation) }
+        for operation in operations {
+            var operation = operation
+            (operation.group, operation.version) = (resource.group, resource.version)
+            item[operation.method] = operationJSON(operation)
+        }
         if !pathParameters.isEmpty {
             item["parameters"] = .array(pathParameters.map { parameter($0, place: "path") })
         }
@@ -173,10 +187,15 @@ struct OpenAPIPaths {
         var parameters = operation.parameters.map { parameter($0, place: "query") }
         let body = bodySchema(operation.body)
         let isV3 = schemas.version == .v3
+        var types = Self.answerTypes
+        if Protobuf.has(operation.kind) { types.append(Protobuf.mediaType) }
+        if operation.action == "list" {
+            types += types.filter { $0 != "application/yaml" }.map { $0 + ";stream=watch" }
+        }
         func ok(_ text: JSON) -> JSON {
-            isV3
-                ? ["description": text, "content": ["application/json": ["schema": answer]]]
-                : ["description": text, "schema": answer]
+            guard isV3 else { return ["description": text, "schema": answer] }
+            let content = types.map { ($0, ["schema": answer] as JSON) }
+            return ["description": text, "content": .object(JSONObject(uniqueKeysWithValues: content))]
         }
         if let body {
             if isV3 {
@@ -190,10 +209,13 @@ struct OpenAPIPaths {
                 result["consumes"] = JSON(body.types)
             }
         }
-        if !isV3 { result["produces"] = JSON(Self.bodyTypes) }
+        if !isV3 { result["produces"] = JSON(types) }
+        let group = operation.group.split(separator: ".").first.map(String.init) ?? "core"
+        result["tags"] = [.string("\(group)_\(operation.version)")]
         if !parameters.isEmpty { result["parameters"] = .array(parameters) }
         var responses: JSONObject = ["200": ok("OK")]
-        if operation.isCreate { responses["201"] = ok("Created") }
+        if ["post", "put", "patch"].contains(operation.action) { responses["201"] = ok("Created") }
+        if ["post", "delete"].contains(operation.action) { responses["202"] = ok("Accepted") }
         responses["401"] = ["description": "Unauthorized"]
         result["responses"] = .object(responses)
         result["x-kubernetes-action"] = .string(operation.action)

@@ -49,7 +49,25 @@ struct OpenAPISchemas {
         let kinds = type.kinds.flatMap(expandedKinds)
         if !kinds.isEmpty { result["x-kubernetes-group-version-kind"] = .array(kinds) }
         if type.isAtomic { result["x-kubernetes-map-type"] = "atomic" }
+        if let union = Self.unions[type.alias] { result["x-kubernetes-unions"] = [union] }
         return .object(result)
+    }
+
+    /// Of some of the members only the one that the discriminator names may be set.
+    private static let unions: [String: JSON] = [
+        "core.v1.AppArmorProfile": union("type", ["localhostProfile": "LocalhostProfile"]),
+        "core.v1.SeccompProfile": union("type", ["localhostProfile": "LocalhostProfile"]),
+        "core.v1.PodSchedulingGroup": union(nil, ["podGroupName": "PodGroupName"]),
+        "flowcontrol.v1.LimitResponse": union("type", ["queuing": "Queuing"]),
+        "flowcontrol.v1.PriorityLevelConfigurationSpec": union("type", ["exempt": "Exempt", "limited": "Limited"]),
+        "flowcontrol.v1.Subject": union(
+            "kind", ["group": "Group", "serviceAccount": "ServiceAccount", "user": "User"]),
+    ]
+
+    private static func union(_ discriminator: String?, _ fields: JSON) -> JSON {
+        var json: JSON = ["fields-to-discriminateBy": fields]
+        if let discriminator { json["discriminator"] = .string(discriminator) }
+        return json
     }
 
     private func expandedKinds(_ text: String) -> [JSON] {

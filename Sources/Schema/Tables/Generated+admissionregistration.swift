@@ -16,7 +16,7 @@ extension GeneratedTables {
         MatchCondition
          expression string 2 req default=""
          name string 1 req default=""
-        MatchResources
+        MatchResources atomic
          excludeResourceRules []NamedRuleWithOperations 4 list=atomic
          matchPolicy string 7
          namespaceSelector meta.v1.LabelSelector 1
@@ -81,7 +81,7 @@ extension GeneratedTables {
          applyConfiguration ApplyConfiguration 3
          jsonPatch JSONPatch 4
          patchType string 2 req default=""
-        NamedRuleWithOperations
+        NamedRuleWithOperations atomic
          apiGroups []string - list=atomic
          apiVersions []string - list=atomic
          operations []string - list=atomic
@@ -89,10 +89,10 @@ extension GeneratedTables {
          resources []string - list=atomic
          scope string -
          ruleWithOperations inline 2:RuleWithOperations
-        ParamKind
+        ParamKind atomic
          apiVersion string 1
          kind string 2
-        ParamRef
+        ParamRef atomic
          name string 1
          namespace string 2
          parameterNotFoundAction string 4
@@ -176,7 +176,7 @@ extension GeneratedTables {
          message string 2
          messageExpression string 4
          reason string 3
-        Variable
+        Variable atomic
          expression string 2 req default=""
          name string 1 req default=""
         WebhookClientConfig

@@ -3,7 +3,7 @@
 extension GeneratedTables {
     static let autoscaling: StaticString = #"""
         @io.k8s.api.autoscaling.v1 autoscaling.v1
-        CrossVersionObjectReference
+        CrossVersionObjectReference atomic
          apiVersion string 3
          kind string 1 req default=""
          name string 2 req default=""

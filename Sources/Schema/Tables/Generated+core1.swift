@@ -242,12 +242,12 @@ extension GeneratedTables {
         EmptyDirVolumeSource
          medium string 1
          sizeLimit quantity 2
-        EndpointAddress
+        EndpointAddress atomic
          hostname string 3
          ip string 1 req default=""
          nodeName string 4
          targetRef ObjectReference 2
-        EndpointPort
+        EndpointPort atomic
          appProtocol string 4
          name string 1
          port int32 2 req default=0

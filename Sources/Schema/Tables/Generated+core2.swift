@@ -17,7 +17,7 @@ extension GeneratedTables {
          readOnly bool 4
          targetWWNs []string 1 list=atomic
          wwids []string 5 list=atomic
-        FileKeySelector
+        FileKeySelector atomic
          key string 3 req default=""
          optional bool 4 default=false
          path string 2 req default=""

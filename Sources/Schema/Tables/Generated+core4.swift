@@ -27,7 +27,7 @@ extension GeneratedTables {
          volumeName string 8
         ScopeSelector atomic
          matchExpressions []ScopedResourceSelectorRequirement 1 list=atomic
-        ScopedResourceSelectorRequirement atomic
+        ScopedResourceSelectorRequirement
          operator string 2 req default=""
          scopeName string 1 req default=""
          values []string 3 list=atomic

@@ -19,7 +19,7 @@ extension GeneratedTables {
         EndpointHints
          forNodes []ForNode 2 list=atomic
          forZones []ForZone 1 list=atomic
-        EndpointPort
+        EndpointPort atomic
          appProtocol string 4
          name string 1
          port int32 3

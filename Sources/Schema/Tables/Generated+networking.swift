@@ -118,7 +118,7 @@ extension GeneratedTables {
          name string 4 req
          namespace string 3
          resource string 2 req
-        ServiceBackendPort
+        ServiceBackendPort atomic
          name string 1
          number int32 2
         ServiceCIDR networking.k8s.io/v1/ServiceCIDR
