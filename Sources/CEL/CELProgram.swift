@@ -21,8 +21,8 @@ public struct CELProgram: Sendable {
     }
 
     /// What one evaluation can cost.
-    /// - Parameter sizes: the size of the value at a path: the variable's name, then field names (as the expression
-    ///   writes them), `@items` for the elements of a list, `@keys` and `@values` for those of a map. Nil when unknown.
+    /// - Parameter sizes: the size of the value at a path: the variable's name, then field names (as in JSON),
+    ///   `@items` for the elements of a list, `@keys` and `@values` for those of a map. Nil when unknown.
     public func estimateCost(sizes: (_ path: [String]) -> CELSize?) -> CELCost {
         CostEstimator.estimate(checked, sizes)
     }
