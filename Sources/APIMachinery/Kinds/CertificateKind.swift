@@ -79,7 +79,8 @@ enum CertificateKind {
     static func verdictProblems(_ new: JSON, _ old: JSON) -> [FieldError] {
         let types = new["status"]["conditions"].elements.compactMap { $0["type"].string }
         var problems: [FieldError] = []
-        for condition in old["status"]["conditions"].elements where isVerdict(condition) {
+        for condition in old["status"]["conditions"].elements
+        where isVerdict(condition) || condition["type"] == "Failed" {
             let type = condition["type"].string ?? ""
             if !types.contains(type) {
                 problems.append(

@@ -103,6 +103,13 @@ struct KindTable: Sendable {
         "mutatingadmissionpolicies.admissionregistration.k8s.io",
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
     ]
+    /// Whose metadata is not written through `status`.
+    private static let plainStatus: Set<String> = [
+        "customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "resourceclaims.resource.k8s.io",
+        "volumeattachments.storage.k8s.io",
+    ]
     private static let createdOnUpdate: Set<String> = [
         "leases.coordination.k8s.io", "endpoints", "events", "services", "limitranges", "runtimeclasses.node.k8s.io",
         "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
@@ -113,6 +120,7 @@ struct KindTable: Sendable {
         let name = definition.resource.groupResource.description
         var rules = KindRules()
         rules.hasStatus = definition.subresource("status") != nil
+        rules.statusCarriesMetadata = rules.hasStatus && !plainStatus.contains(name)
         rules.tracksGeneration = countingSpec.contains(name) || everythingIsGeneration.contains(name)
         rules.generationCountsEverything = everythingIsGeneration.contains(name)
         rules.allowsUnconditionalUpdate = !conditionalUpdate.contains(name)
@@ -144,7 +152,6 @@ struct KindTable: Sendable {
         case "pods": PodKind.customize(&rules)
         case "nodes":
             rules.prepareCreate = { _, _ in }
-            rules.statusCarriesMetadata = true
             rules.validate = ClusterValidation.node
             rules.validateUpdate = ClusterValidation.nodeUpdate
         case "namespaces": NamespaceKind.customize(&rules)

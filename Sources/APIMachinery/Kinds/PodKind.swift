@@ -4,7 +4,6 @@ import ObjectModel
 /// Pods: a new one is pending, knows its quality of service, and may be gated.
 enum PodKind {
     static func customize(_ rules: inout KindRules) {
-        rules.statusCarriesMetadata = false
         rules.prepareCreate = { pod, _ in
             var status: JSON = ["phase": "Pending", "qosClass": .string(qualityOfService(pod["spec"]))]
             if !pod["spec"]["schedulingGates"].elements.isEmpty {

@@ -133,7 +133,9 @@ extension Machinery {
         let part = subresource == "status" || subresource == "approval" ? "status" : "spec"
         var metadata: JSON = [:]
         var kept = ["name", "namespace", "uid", "resourceVersion"]
-        if subresource == "status", rules.statusCarriesMetadata { kept += ["labels", "annotations", "finalizers"] }
+        if subresource == "approval" || (subresource == "status" && rules.statusCarriesMetadata) {
+            kept += ["labels", "annotations", "finalizers"]
+        }
         for field in kept { metadata.setMember(field, configuration["metadata"][field]) }
         for (name, _) in configuration.members where !["apiVersion", "kind", part].contains(name) {
             result.removeMember(name)

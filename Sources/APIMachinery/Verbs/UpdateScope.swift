@@ -75,22 +75,18 @@ enum UpdateScope: Hashable, Sendable {
                 result["status"]["conditions"] = CertificateKind.conditions(
                     verdicts: before, others: proposal["status"]["conditions"], old: before)
             }
-            // Agents annotate their node together with its status.
-            if rules.statusCarriesMetadata {
-                for field in ["labels", "annotations", "finalizers"] {
-                    let value = proposal["metadata"][field]
-                    result["metadata"].setMember(field, value)
-                }
-            }
+            // Agents annotate an object together with its status.
+            if rules.statusCarriesMetadata { Self.carryMetadata(of: proposal, into: &result) }
         case .finalize:
             result = old
             let finalizers = proposal["spec"]["finalizers"]
             result["spec"].setMember("finalizers", finalizers.elements.isEmpty ? nil : finalizers)
         case .approval:
             result = old
-            let before = old["status"]["conditions"]
+            let conditions = proposal["status"]["conditions"]
             result["status"]["conditions"] = CertificateKind.conditions(
-                verdicts: proposal["status"]["conditions"], others: before, old: before)
+                verdicts: conditions, others: conditions, old: old["status"]["conditions"])
+            Self.carryMetadata(of: proposal, into: &result)
         case .ephemeralContainers:
             result = old
             let containers = proposal["spec"]["ephemeralContainers"]
@@ -110,6 +106,13 @@ enum UpdateScope: Hashable, Sendable {
             }
         }
         return result
+    }
+
+    private static func carryMetadata(of proposal: JSON, into result: inout JSON) {
+        for field in ["labels", "annotations", "finalizers"] {
+            let value = proposal["metadata"][field]
+            result["metadata"].setMember(field, value)
+        }
     }
 
     /// Problems of the outcome.
