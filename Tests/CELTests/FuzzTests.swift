@@ -96,6 +96,9 @@ struct FuzzTests {
             String(repeating: "a", count: 200_000), "optional.of(1)" + String(repeating: ".optMap(x, x)", count: 60),
             "'" + String(repeating: "\\", count: count) + "'", (0..<count).map { _ in "true" }.joined(separator: "&&"),
             "'\(String(repeating: "x", count: 4000))'.replace('', '\(String(repeating: "y", count: 40_000))')",
+            "[[1, 2]].map(x, x + x)" + String(repeating: ".map(x, x + x)", count: 100),
+            "['x'].map(x, x + x)" + String(repeating: ".map(x, x + x)", count: 100),
+            "lists.range(500).map(i, 'a'.replace('', self.name + '\(String(repeating: "y", count: 20_000))'))",
             "lists.range(100000000)", "lists.range(99999).map(a, lists.range(99999))",
         ] {
             _ = run(source, environment)

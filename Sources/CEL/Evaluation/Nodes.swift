@@ -353,6 +353,13 @@ final class ArithmeticNode: Node {
         let b = try right.evaluate(&frame)
         switch a {
         case .string, .bytes: try frame.charge(CostRule.sum.actual([a, b], .null))
+        case .list(let list):
+            // Upstream concatenates lazily for 1; a copy of a large list must pay for its memory.
+            var cost: UInt64 = 1
+            if case .list(let other) = b, list.count + other.count > 1000 {
+                cost = UInt64(list.count + other.count) / 2
+            }
+            try frame.charge(cost)
         default: try frame.charge(1)
         }
         return switch kind {
@@ -421,7 +428,12 @@ final class CallNode: Node {
             // Before the work where the cost is known before, so that a huge result is never made.
             if !overload.cost.needsResult {
                 try frame.charge(overload.cost.actual(values, .null))
-                return try overload.run(values)
+                let result = try overload.run(values)
+                // Texts that `replace` and `format` blow up pay for their length.
+                if case .string(let text) = result, text.utf8.count > 10_000 {
+                    try frame.charge(UInt64(text.utf8.count) / 10)
+                }
+                return result
             }
             let result = try overload.run(values)
             try frame.charge(overload.cost.actual(values, result))

@@ -6,6 +6,8 @@ struct StringFormat {
     /// digits; the newest does neither.
     let isQuoting: Bool
     private static let maximumPrecision = 1000
+    /// The most that one call may make, in bytes: its arguments may be large, and each may be named many times.
+    private static let maximumResult = 4 << 20
 
     func run(_ format: String, _ arguments: CELList) throws(CELFailure) -> String {
         var result = ""
@@ -36,6 +38,7 @@ struct StringFormat {
                 verb = after
             }
             result += try clause(verb, precision, arguments[next])
+            if result.utf8.count > Self.maximumResult { throw CELFailure("format: result too large") }
             next += 1
         }
         if next < arguments.count, isQuoting {

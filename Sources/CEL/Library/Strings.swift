@@ -151,7 +151,7 @@ extension FunctionTable {
     }
 
     /// The most that one `replace` or `join` may make, in bytes: arguments alone do not bound it.
-    private static let maximumResult = 16 << 20
+    private static let maximumResult = 4 << 20
 
     private static func replace(_ arguments: [CELValue], limit: Int64) throws(CELFailure) -> String {
         let text = Array(arguments[0].asString.utf8)

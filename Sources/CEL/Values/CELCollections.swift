@@ -44,19 +44,32 @@ extension CELList {
         guard count == other.count else { return false }
         switch kind {
         case .atomic: break
-        case .set: return values.allSatisfy { other.contains($0) }
-        case .map(let keys):
-            return values.allSatisfy { element in
-                other.values.contains { Self.hasSameKeys(element, $0, keys) && element.isEqual(to: $0) }
-            }
+        case .set, .map:
+            // By what identifies the elements, so that long lists take no quadratic time.
+            var others: [String: CELValue] = [:]
+            for element in other.values { others[identity(element)] = element }
+            return values.allSatisfy { others[identity($0)]?.isEqual(to: $0) ?? false }
         }
         for index in 0..<count where !self[index].isEqual(to: other[index]) { return false }
         return true
     }
 
-    private static func hasSameKeys(_ left: CELValue, _ right: CELValue, _ keys: [String]) -> Bool {
-        guard let left = left.json, let right = right.json else { return false }
-        return keys.allSatisfy { left[$0] == right[$0] }
+    /// What tells elements of sets and of lists with keys apart.
+    private func identity(_ element: CELValue) -> String {
+        guard let json = element.json else { return CELText.display(element) }
+        guard case .map(let keys) = kind else { return Self.canonical(json) }
+        return keys.map { Self.canonical(json[$0]) }.joined(separator: "\u{0}")
+    }
+
+    /// JSON text with the members of objects in order.
+    private static func canonical(_ json: JSON) -> String {
+        switch json {
+        case .array(let elements): return "[" + elements.map(canonical).joined(separator: ",") + "]"
+        case .object(let members):
+            let sorted = members.elements.sorted { $0.key < $1.key }
+            return "{" + sorted.map { "\($0.key):\(canonical($0.value))" }.joined(separator: ",") + "}"
+        default: return json.description
+        }
     }
 
     /// `+`: appends; for sets what is new, for lists with keys the others' elements replace those of the same keys.
@@ -69,14 +82,16 @@ extension CELList {
                 return .json(left + right, type, .atomic)
             }
             return .values(values + other.values)
-        case .set:
-            return .values(values + other.values.filter { !contains($0) })
-        case .map(let keys):
+        case .set, .map:
             var result = values
+            var positions: [String: Int] = [:]
+            for (index, element) in result.enumerated() { positions[identity(element)] = index }
             for element in other.values {
-                if let index = result.firstIndex(where: { Self.hasSameKeys($0, element, keys) }) {
+                let identity = identity(element)
+                if let index = positions[identity] {
                     result[index] = element
                 } else {
+                    positions[identity] = result.count
                     result.append(element)
                 }
             }
