@@ -30,7 +30,7 @@ struct ClusterPlan: Sendable {
         _ options: ServingOptions, _ node: NodeOptions?, parts: Set<ClusterPart>, lookup: SettingsLookup,
         data: DataDirectory, recorded: DataDirectory.Identity?, registry: ClusterRegistry
     ) throws -> ClusterPlan {
-        let others = recorded == nil ? registry.others(than: data.path) : []
+        let others = recorded == nil && parts.contains(.node) ? registry.others(than: data.path) : []
         var taken = others.flatMap { [$0.podRange, $0.serviceRange] }
         func range(
             _ name: String, _ flag: String?, _ known: String?, _ standard: String, _ candidates: [CIDR]

@@ -82,7 +82,8 @@ struct ServerRun {
         try Preflight.requireDiskSpace(data.path)
         try await Preflight.requireFreePort(plan.identity.port, address: plan.bindAddress, option: "--port")
         if recorded != plan.identity { try data.record(plan.identity) }
-        registry.record(plan.identity, path: data.path)
+        // Without a node no address of its ranges is used on this machine.
+        if parts.contains(.node) { registry.record(plan.identity, path: data.path) }
         return plan
     }
 
