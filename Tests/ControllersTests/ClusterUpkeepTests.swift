@@ -70,6 +70,30 @@ import Testing
         }
     }
 
+    @Test("Objects that own each other in a circle are deleted in the foreground all the same")
+    func circle() async throws {
+        try await TestCluster.run { cluster in
+            var owners: [OwnerReference] = []
+            for name in ["a", "b", "c"] {
+                let made = try await cluster.client.create(
+                    .configMaps, TestCluster.configMap(name, owners: owners.suffix(1).map { $0 }))
+                owners.append(
+                    OwnerReference(
+                        apiVersion: "v1", kind: "ConfigMap", name: name, uid: made.uid, controller: false,
+                        blockOwnerDeletion: true))
+            }
+            try await cluster.client.patch(
+                .configMaps, ObjectKey(namespace: "default", name: "a"), .merge,
+                ["metadata": ["ownerReferences": .array([owners[2].json])]])
+            try await cluster.delete("a", .foreground)
+            for name in ["a", "b", "c"] {
+                try await cluster.eventually("\(name) gone", { try await cluster.find(.configMaps, name) }) {
+                    $0 == nil
+                }
+            }
+        }
+    }
+
     @Test("Foreground deletion waits for dependents, orphaning sets them free")
     func foregroundAndOrphan() async throws {
         try await TestCluster.run { cluster in

@@ -234,12 +234,18 @@ final class GarbageCollector: Controller {
         case .keep: return
         case .dropOwners(let uids): try await dropOwners(Set(uids), from: identity, uid: live.uid)
         case .delete(let propagation):
+            // One of its dependents waits already: a circle, in which each would wait for the next for ever.
+            let closesCircle = state.withLock { $0.graph.dependents(of: live.uid) }
+                .contains { isForeground($0.identity) }
+            if propagation == .foreground, closesCircle {
+                try await unblockOwners(of: identity, uid: live.uid)
+            }
             logger.debug(
                 "deleting an object without owners",
                 metadata: ["resource": "\(identity.resource)", "object": "\(identity.key)"])
             var options = DeleteOptions(uid: live.uid, propagation: propagation)
             // Somebody may adopt it this very moment.
-            options.resourceVersion = live.metadata.resourceVersion
+            if !closesCircle { options.resourceVersion = live.metadata.resourceVersion }
             do {
                 try await context.client.delete(identity.resource, identity.key, options: options)
             } catch let error as StatusError where error.reason == .conflict {
@@ -280,6 +286,22 @@ final class GarbageCollector: Controller {
         }
         try await context.client.removeFinalizer(
             GarbageFinalizer.orphan, identity.resource, identity.key, uid: owner.uid)
+    }
+
+    /// Lets the owners of an object go before it.
+    private func unblockOwners(of identity: ObjectIdentity, uid: String) async throws {
+        try await context.client.modify(identity.resource, identity.key) { tree in
+            guard tree["metadata"]["uid"].string == uid else { return false }
+            let references = tree["metadata"]["ownerReferences"].elements
+            guard references.contains(where: { $0["blockOwnerDeletion"].bool == true }) else { return false }
+            let free = references.map { reference in
+                var reference = reference
+                reference["blockOwnerDeletion"] = false
+                return reference
+            }
+            tree["metadata"]["ownerReferences"] = .array(free)
+            return true
+        }
     }
 
     private func dropOwners(_ uids: Set<String>, from identity: ObjectIdentity, uid: String) async throws {
