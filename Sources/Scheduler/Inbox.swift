@@ -58,19 +58,13 @@ final class Inbox: Sendable {
         for pod in taken.failedBindings { core.bindingFailed(pod, now: now) }
     }
 
-    /// Returns when something came in, or at the time. May return earlier, at most once a second: a cancelled sleep is
-    /// kept by the system until its time, so long ones must not be made for every event.
+    /// Returns when something came in, or at the time; now and then earlier.
     func wait(until deadline: ContinuousClock.Instant?) async {
         let timer = deadline.map { deadline in
-            Task { [poke] in
-                let soon = min(deadline, .now + .seconds(1))
-                // A cancelled timer must not wake: the next wait would end at once, and so on for ever.
-                guard (try? await Task.sleep(until: soon, clock: .continuous)) != nil else { return }
-                poke.yield()
-            }
+            TimerQueue.shared.schedule(at: deadline) { [poke] in poke.yield() }
         }
         for await _ in wake { break }
-        timer?.cancel()
+        if let timer { TimerQueue.shared.cancel(timer) }
     }
 }
 

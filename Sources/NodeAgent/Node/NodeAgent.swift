@@ -190,12 +190,15 @@ public final class NodeAgent: Service {
 
     /// Slow chores: log rotation, dead containers, orphans.
     private func housekeeping() async {
+        var round = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(10))
             if Task.isCancelled { return }
             await podSet.prune()
             await podSet.rotateLogs()
             await podSet.removeOrphans()
+            round += 1
+            if round % 6 == 0 { await podSet.refreshVolumes() }
         }
     }
 }

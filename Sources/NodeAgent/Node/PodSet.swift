@@ -129,6 +129,10 @@ actor PodSet {
     func prune() async {
         for member in members.values { await member.worker.prune() }
     }
+    /// Contents of volumes and tokens are looked after now and then, changed or not.
+    func refreshVolumes() async {
+        for member in members.values { await member.worker.refreshVolumes() }
+    }
     func rotateLogs() async {
         for member in members.values { await member.worker.rotateLogs() }
     }

@@ -154,18 +154,10 @@ actor PodWorker {
     /// Works until the pod is gone from node and API, or the task is cancelled (then all that runs keeps running).
     func run() async {
         useReferences()
-        // Contents of volumes and tokens are looked after now and then, changed or not.
-        let refresher = Task { [weak self] in
-            while !Task.isCancelled {
-                try? await Task.sleep(for: .seconds(60))
-                await self?.refreshVolumes()
-            }
-        }
         for await _ in wakeUps {
             if Task.isCancelled { break }
             if await pass() { break }
         }
-        refresher.cancel()
         if let timer { TimerQueue.shared.cancel(timer) }
         volumeTask?.cancel()
         resizeTask?.cancel()
