@@ -63,6 +63,7 @@ public final class Machinery: Service {
                 group.addTask { await self.sendBookmarks() }
                 group.addTask { await self.compact() }
                 group.addTask { await self.recountQuotas() }
+                group.addTask { await self.checkPolicies() }
             }
         }
         await caches.stop()

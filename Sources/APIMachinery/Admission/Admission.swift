@@ -73,9 +73,11 @@ struct AdmissionChain: Sendable {
     let plugins: [any AdmissionPlugin]
 
     static let standard = AdmissionChain(plugins: [
-        NamespaceLifecycle(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), TaintNodesByCondition(),
-        PodSecurity(), PriorityAdmission(), DefaultTolerationSeconds(), DefaultStorageClass(),
-        StorageObjectInUseProtection(), RuntimeClassAdmission(), DefaultIngressClass(), RoleEscalation(),
+        NamespaceLifecycle(), LimitRanger(), ServiceAccountAdmission(), MirrorPodAdmission(), NodeRestriction(),
+        TaintNodesByCondition(), PodSecurity(), PriorityAdmission(), PriorityClassAdmission(),
+        DefaultTolerationSeconds(), DefaultStorageClass(), StorageObjectInUseProtection(),
+        PersistentVolumeClaimResize(), RuntimeClassAdmission(), CertificateAdmission(), DefaultIngressClass(),
+        RoleEscalation(),
     ])
 
     func admit(_ request: inout AdmissionRequest, in machinery: Machinery) throws {

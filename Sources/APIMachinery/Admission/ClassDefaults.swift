@@ -48,6 +48,10 @@ struct StorageObjectInUseProtection: AdmissionPlugin {
             finalizer = "kubernetes.io/pvc-protection"
         } else if request.creates(.persistentVolumes) {
             finalizer = "kubernetes.io/pv-protection"
+        } else if request.creates(
+            GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "volumeattributesclasses"))
+        {
+            finalizer = "kubernetes.io/vac-protection"
         } else {
             return
         }

@@ -7,32 +7,39 @@ struct LimitRanger: AdmissionPlugin {
         guard request.creates(.pods) else { return }
         let limits = items(request, machinery, type: "Container")
         guard !limits.isEmpty else { return }
-        var applied = false
-        for list in ["containers", "initContainers"] {
+        var notes: [String] = []
+        for list in ["initContainers", "containers"] {
             for index in request.object["spec"][list].elements.indices {
+                var filled: (limits: Set<String>, requests: Set<String>) = ([], [])
                 for limit in limits {
-                    applied =
-                        fill("limits", limit["default"], &request.object["spec"][list][index]["resources"]) || applied
-                    applied =
-                        fill("requests", limit["defaultRequest"], &request.object["spec"][list][index]["resources"])
-                        || applied
+                    let limited = fill("limits", limit["default"], &request.object["spec"][list][index]["resources"])
+                    let asked = fill(
+                        "requests", limit["defaultRequest"], &request.object["spec"][list][index]["resources"])
+                    filled.limits.formUnion(limited)
+                    filled.requests.formUnion(asked)
                 }
                 if request.object["spec"][list][index]["resources"].isNull {
                     request.object["spec"][list][index]["resources"] = [:]
                 }
+                let name = request.object["spec"][list][index]["name"].string ?? ""
+                let who = "\(list == "containers" ? "container" : "init container") \(name)"
+                for (what, names) in [("request", filled.requests), ("limit", filled.limits)] where !names.isEmpty {
+                    notes.append("\(names.sorted().joined(separator: ", ")) \(what) for \(who)")
+                }
             }
         }
-        if applied {
-            request.object["metadata"]["annotations"]["kubernetes.io/limit-ranger"] =
-                "LimitRanger plugin set: default resources of containers"
+        if !notes.isEmpty {
+            request.object["metadata"]["annotations"]["kubernetes.io/limit-ranger"] = .string(
+                "LimitRanger plugin set: \(notes.joined(separator: "; "))")
         }
     }
 
-    private func fill(_ part: String, _ values: JSON, _ resources: inout JSON) -> Bool {
-        var changed = false
+    /// - Returns: what was not said before.
+    private func fill(_ part: String, _ values: JSON, _ resources: inout JSON) -> [String] {
+        var changed: [String] = []
         for (name, value) in values.members where resources[part][name].isNull {
             resources[part][name] = value
-            changed = true
+            changed.append(name)
         }
         return changed
     }
@@ -50,7 +57,7 @@ struct LimitRanger: AdmissionPlugin {
             for limit in items(request, machinery, type: "Pod") {
                 check(limit, PodResources.total(of: spec), "Pod", &problems)
             }
-        } else if request.creates(.persistentVolumeClaims) {
+        } else if request.place == GroupVersionResource.persistentVolumeClaims.groupResource {
             for limit in items(request, machinery, type: "PersistentVolumeClaim") {
                 check(limit, request.object["spec"]["resources"], "PersistentVolumeClaim", &problems)
             }

@@ -81,8 +81,12 @@ struct RuntimeClassAdmission: AdmissionPlugin {
     private static let resource = GroupVersionResource(group: "node.k8s.io", version: "v1", resource: "runtimeclasses")
 
     func admit(_ request: inout AdmissionRequest, in machinery: Machinery) throws {
-        guard request.creates(.pods), let name = request.object["spec"]["runtimeClassName"].string, !name.isEmpty
-        else { return }
+        guard request.creates(.pods) else { return }
+        guard let name = request.object["spec"]["runtimeClassName"].string, !name.isEmpty else {
+            if request.object["spec"]["overhead"].members.isEmpty { return }
+            throw request.forbidden(
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+        }
         guard let found = machinery.cached(Self.resource, ObjectKey(name: name))?.tree else {
             throw request.forbidden("pod rejected: RuntimeClass \"\(name)\" not found")
         }

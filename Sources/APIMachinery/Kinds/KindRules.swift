@@ -204,6 +204,14 @@ struct KindTable: Sendable {
             rules.validate = AdmissionValidation.mutatingWebhooks
         case "validatingwebhookconfigurations.admissionregistration.k8s.io":
             rules.validate = AdmissionValidation.validatingWebhooks
+        case "validatingadmissionpolicies.admissionregistration.k8s.io":
+            rules.validate = PolicyValidation.validatingPolicy
+        case "mutatingadmissionpolicies.admissionregistration.k8s.io":
+            rules.validate = PolicyValidation.mutatingPolicy
+        case "validatingadmissionpolicybindings.admissionregistration.k8s.io":
+            rules.validate = PolicyValidation.validatingBinding
+        case "mutatingadmissionpolicybindings.admissionregistration.k8s.io":
+            rules.validate = PolicyValidation.mutatingBinding
         default: WorkloadKinds.customize(&rules, name)
         }
     }

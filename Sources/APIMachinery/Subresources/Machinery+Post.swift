@@ -10,6 +10,7 @@ extension Machinery {
     ) async throws -> WriteResult {
         guard let kind = resource.subresource(subresource)?.kind else { throw noSubresource(resource, subresource) }
         var read = try read(body, as: kind, context: context)
+        try NodeRestriction.post(subresource, key, read, context, in: self)
         try await admitPosted(&read, resource, key, kind: kind, subresource: subresource, context: context)
         switch (resource.resource.resource, subresource) {
         case ("pods", "binding"): return try await bind(key, read, context: context)

@@ -204,7 +204,11 @@ extension Problems {
             return nil
         }
         do {
-            return try environment.compile(source, expecting: expected).resultType
+            let type = try environment.compile(source).resultType
+            // As upstream, `dyn` is not enough: whoever means a boolean can compare.
+            guard let expected, type != expected else { return type }
+            add(.invalid(path, .string(source), "compilation failed: must evaluate to \(expected)"))
+            return nil
         } catch {
             add(.invalid(path, .string(source), "compilation failed: \(error.description)"))
             return nil

@@ -3,9 +3,10 @@ import SwiftASN1
 import X509
 
 /// A PKCS#10 certificate request that its key has signed: what somebody wants to be certified as.
-struct SigningRequest: Sendable {
+public struct SigningRequest: Sendable {
     private(set) var commonName = ""
-    private(set) var organizations: [String] = []
+    /// Groups, for the API server.
+    public private(set) var organizations: [String] = []
     private(set) var hasServerNames = false
     private(set) var hasOtherNames = false
     /// The names as they were asked for; nil without any.
@@ -15,7 +16,7 @@ struct SigningRequest: Sendable {
 
     /// - Parameter pem: `-----BEGIN CERTIFICATE REQUEST-----`.
     /// - Throws: `SecurityError` saying what is wrong with it.
-    init(pem: String) throws(SecurityError) {
+    public init(pem: String) throws(SecurityError) {
         let request: CertificateSigningRequest
         do {
             request = try CertificateSigningRequest(pemEncoded: pem)

@@ -41,6 +41,10 @@ extension DynamicAdmission {
         _ request: inout HookedRequest, _ hooks: Hooks, _ rounds: inout Reinvocation, in machinery: Machinery,
         absorb: (JSON) throws -> JSON
     ) async throws {
+        if !Self.isExemptFromPolicies(request.place) {
+            try mutateByPolicies(&request, hooks, &rounds, in: machinery, absorb: absorb)
+        }
+        if Self.isExemptFromWebhooks(request.place) { return }
         for webhook in hooks.mutating {
             guard let matched = try webhook.match(request, in: machinery), rounds.allows(webhook.identity) else {
                 continue
@@ -94,11 +98,17 @@ extension DynamicAdmission {
 
     /// Lets policies and webhooks refuse what is to be written.
     func validate(_ request: AdmissionRequest, in machinery: Machinery) async throws {
-        guard let hooks, !hooks.validatesNothing, !Self.isExempt(request.place) else { return }
+        guard let hooks, !hooks.validatesNothing else { return }
         try await validate(HookedRequest(request, in: machinery, isSettled: true), hooks, in: machinery)
     }
 
     func validate(_ request: HookedRequest, _ hooks: Hooks, in machinery: Machinery) async throws {
+        if !Self.isExemptFromPolicies(request.place), !hooks.validatingPolicies.isEmpty {
+            var review = PolicyReview(request, in: machinery)
+            for (policy, bindings) in hooks.validatingPolicies { try review.ask(policy, bindings) }
+            try review.conclude()
+        }
+        if Self.isExemptFromWebhooks(request.place) { return }
         var calls: [(webhook: Webhook, matched: MatchedVersion)] = []
         for webhook in hooks.validating {
             if let matched = try webhook.match(request, in: machinery) { calls.append((webhook, matched)) }
@@ -129,19 +139,12 @@ extension DynamicAdmission {
     }
 }
 
-extension DynamicAdmission.Hooks {
-    var mutatesNothing: Bool { mutating.isEmpty }
-    var validatesNothing: Bool { validating.isEmpty }
-}
-
 extension Machinery {
     /// Built-in mutation, then that of policies and webhooks, and both once more when the latter changed something.
     /// - Parameter settle: puts the object in order after somebody else changed it.
     func admit(_ request: inout AdmissionRequest, settle: (inout AdmissionRequest) throws -> Void) async throws {
         try admission.admit(&request, in: self)
-        guard let hooks = dynamic.hooks, !hooks.mutatesNothing, !DynamicAdmission.isExempt(request.place) else {
-            return
-        }
+        guard let hooks = dynamic.hooks, !hooks.mutatesNothing else { return }
         var rounds = Reinvocation()
         try await mutate(&request, hooks, &rounds, settle)
         guard rounds.isNeeded else { return }

@@ -12,20 +12,45 @@ final class DynamicAdmission: Sendable {
     final class Hooks: Sendable {
         let mutating: [Webhook]
         let validating: [Webhook]
+        /// Policies that have bindings, with these.
+        let mutatingPolicies: [(policy: MutatingPolicy, bindings: [PolicyBinding])]
+        let validatingPolicies: [(policy: ValidatingPolicy, bindings: [PolicyBinding])]
 
-        init(mutating: [Webhook], validating: [Webhook]) {
-            self.mutating = mutating
-            self.validating = validating
+        fileprivate init(_ state: State) {
+            mutating = state.mutating.inOrder.flatMap { $0 }
+            validating = state.validating.inOrder.flatMap { $0 }
+            mutatingPolicies = Self.bound(state.mutatingPolicies, state.mutatingBindings) { $0.frame.name }
+            validatingPolicies = Self.bound(state.validatingPolicies, state.validatingBindings) { $0.frame.name }
         }
-        var isEmpty: Bool { mutating.isEmpty && validating.isEmpty }
+
+        private static func bound<Policy>(
+            _ policies: [String: Policy], _ bindings: [String: PolicyBinding], _ name: (Policy) -> String
+        ) -> [(policy: Policy, bindings: [PolicyBinding])] {
+            let byPolicy = Dictionary(grouping: bindings.inOrder, by: \.policy)
+            return policies.inOrder.compactMap { policy in byPolicy[name(policy)].map { (policy, $0) } }
+        }
+
+        var mutatesNothing: Bool { mutating.isEmpty && mutatingPolicies.isEmpty }
+        var validatesNothing: Bool { validating.isEmpty && validatingPolicies.isEmpty }
     }
-    private struct State {
+    fileprivate struct State {
         var mutating: [String: [Webhook]] = [:]
         var validating: [String: [Webhook]] = [:]
+        var mutatingPolicies: [String: MutatingPolicy] = [:]
+        var mutatingBindings: [String: PolicyBinding] = [:]
+        var validatingPolicies: [String: ValidatingPolicy] = [:]
+        var validatingBindings: [String: PolicyBinding] = [:]
         var hooks: Hooks?
         var isOpen = false
     }
     private let state = Mutex(State())
+    /// Wakes whoever writes the status of validating policies.
+    let policyChanges: AsyncStream<Void>
+    private let policyWake: AsyncStream<Void>.Continuation
+
+    init() {
+        (policyChanges, policyWake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
 
     static let group = "admissionregistration.k8s.io"
 
@@ -37,13 +62,27 @@ final class DynamicAdmission: Sendable {
     func open() { state.withLock { $0.isOpen = true } }
 
     func follow(_ caches: CacheSet) {
-        caches.observe(GroupResource(group: Self.group, resource: "mutatingwebhookconfigurations")) {
-            [weak self] old, new in
-            self?.change { $0.mutating.set(old, new, Self.webhooks) }
-        }
-        caches.observe(GroupResource(group: Self.group, resource: "validatingwebhookconfigurations")) {
-            [weak self] old, new in
-            self?.change { $0.validating.set(old, new, Self.webhooks) }
+        follow(caches, "mutatingwebhookconfigurations") { $0.mutating.set($1, $2, Self.webhooks) }
+        follow(caches, "validatingwebhookconfigurations") { $0.validating.set($1, $2, Self.webhooks) }
+        follow(caches, "mutatingadmissionpolicies") { $0.mutatingPolicies.set($1, $2, MutatingPolicy.init) }
+        follow(caches, "mutatingadmissionpolicybindings") { $0.mutatingBindings.set($1, $2, PolicyBinding.init) }
+        follow(caches, "validatingadmissionpolicies") { $0.validatingPolicies.set($1, $2, ValidatingPolicy.init) }
+        follow(caches, "validatingadmissionpolicybindings") { $0.validatingBindings.set($1, $2, PolicyBinding.init) }
+    }
+
+    private func follow(
+        _ caches: CacheSet, _ resource: String,
+        _ body: @escaping @Sendable (inout State, _ old: Object?, _ new: Object?) -> Void
+    ) {
+        caches.observe(GroupResource(group: Self.group, resource: resource)) { [weak self] old, new in
+            // A new status says nothing new.
+            if let old, let new, old.metadata.generation == new.metadata.generation, old.uid == new.uid,
+                old.metadata.generation > 0
+            {
+                return
+            }
+            self?.change { body(&$0, old, new) }
+            if new?.kind.kind == "ValidatingAdmissionPolicy" { self?.policyWake.yield() }
         }
     }
 
@@ -56,21 +95,24 @@ final class DynamicAdmission: Sendable {
     private func change(_ body: (inout State) -> Void) {
         state.withLock { state in
             body(&state)
-            let hooks = Hooks(
-                mutating: state.mutating.inOrder.flatMap { $0 }, validating: state.validating.inOrder.flatMap { $0 })
-            state.hooks = hooks.isEmpty ? nil : hooks
+            let hooks = Hooks(state)
+            state.hooks = hooks.mutatesNothing && hooks.validatesNothing ? nil : hooks
         }
     }
 
-    /// Objects that decide about admission are never subject to it: nobody could repair a configuration that refuses
+    /// Objects that decide about admission are never sent to webhooks: nobody could repair a configuration that refuses
     /// its own repair.
-    static func isExempt(_ place: GroupResource) -> Bool {
-        place.group == group && exempt.contains(place.resource)
+    static func isExemptFromWebhooks(_ place: GroupResource) -> Bool {
+        place.group == group
+            && (isExemptFromPolicies(place) || place.resource == "mutatingwebhookconfigurations"
+                || place.resource == "validatingwebhookconfigurations")
     }
-    private static let exempt: Set<String> = [
-        "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "validatingadmissionpolicies",
-        "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
-    ]
+
+    /// Policies have a say about webhook configurations, but not about policies.
+    static func isExemptFromPolicies(_ place: GroupResource) -> Bool {
+        place.group == group
+            && (place.resource.hasSuffix("admissionpolicies") || place.resource.hasSuffix("admissionpolicybindings"))
+    }
 }
 
 extension Dictionary where Key == String {
