@@ -1,3 +1,4 @@
+import APIMachinery
 import JSON
 import NIOCore
 import NIOHTTP1
@@ -15,6 +16,13 @@ extension Dispatcher {
             return .response(
                 Response(status: .movedPermanently, headers: ["Location": place.prefix + "/" + query]))
         }
+        let kinds = ["pods": "PodProxyOptions", "services": "ServiceProxyOptions", "nodes": "NodeProxyOptions"]
+        try await backend.admitConnection(
+            definition, ObjectKey(namespace: call.info.namespace, name: call.info.name), subresource: "proxy",
+            options: [
+                "kind": .string(kinds[definition.resource.resource] ?? ""), "apiVersion": "v1",
+                "path": .string(place.path),
+            ], context: RequestContext(user: call.user))
         switch definition.resource.resource {
         case "pods": return try await relay(call, place, to: try await podProxyTarget(call, name))
         case "services": return try await relay(call, place, to: try await serviceProxyTarget(call, name))
