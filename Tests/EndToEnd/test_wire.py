@@ -89,13 +89,11 @@ def test_proxies_to_pods_and_services(web):
     path = f"/api/v1/namespaces/{web.name}/pods/web/proxy"
     redirect = exchange(web.cluster, "GET", path).decode()
     assert redirect.startswith("HTTP/1.1 301") and f"location: {path}/\r\n" in redirect.lower()
-    body = b"x" * 200_000
-    for method, tail, content, expected in (
-        ("POST", "/cgi-bin/env", body, body),
-        ("GET", "/cgi-bin/moved", b"", f"{path}/there".encode()),
-        ("DELETE", "/cgi-bin/env", b"", b"501"),
-    ):
-        assert expected in exchange(web.cluster, method, path + tail, content), tail
+    # In pieces both ways, so that the text is not found in one.
+    echo = exchange(web.cluster, "POST", path + "/cgi-bin/env", b"x" * 200_000)
+    assert echo.startswith(b"HTTP/1.1 200") and echo.count(b"x") >= 200_000
+    assert f"{path}/there".encode() in exchange(web.cluster, "GET", path + "/cgi-bin/moved")
+    assert exchange(web.cluster, "DELETE", path + "/index.html").startswith(b"HTTP/1.1 501")
 
 
 def test_proxies_upgrades(web):
