@@ -251,4 +251,37 @@ import Testing
         }
         #expect(await approve() == "no error")
     }
+
+    @Test("A quota may count only the claims of a volume attributes class")
+    func claimScope() async throws {
+        let cluster = try await Cluster()
+        try await cluster.create(
+            GroupVersionResource(group: "", version: "v1", resource: "resourcequotas"),
+            [
+                "metadata": ["name": "q", "namespace": "default"],
+                "spec": [
+                    "hard": ["persistentvolumeclaims": "0"],
+                    "scopeSelector": [
+                        "matchExpressions": [
+                            ["scopeName": "VolumeAttributesClass", "operator": "In", "values": ["gold"]]
+                        ]
+                    ],
+                ],
+            ])
+        func claim(_ name: String, _ attributes: String) async -> String {
+            await message {
+                try await cluster.create(
+                    .persistentVolumeClaims,
+                    [
+                        "metadata": ["name": .string(name), "namespace": "default"],
+                        "spec": [
+                            "accessModes": ["ReadWriteOnce"], "volumeAttributesClassName": .string(attributes),
+                            "resources": ["requests": ["storage": "1Gi"]],
+                        ],
+                    ])
+            }
+        }
+        #expect(await claim("a", "iron") == "no error")
+        #expect(await claim("b", "gold").contains("exceeded quota: q, requested: persistentvolumeclaims=1"))
+    }
 }

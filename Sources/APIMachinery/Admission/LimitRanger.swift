@@ -8,7 +8,7 @@ struct LimitRanger: AdmissionPlugin {
         let limits = items(request, machinery, type: "Container")
         guard !limits.isEmpty else { return }
         var notes: [String] = []
-        for list in ["initContainers", "containers"] {
+        for list in ["containers", "initContainers"] {
             for index in request.object["spec"][list].elements.indices {
                 var filled: (limits: Set<String>, requests: Set<String>) = ([], [])
                 for limit in limits {

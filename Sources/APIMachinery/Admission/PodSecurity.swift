@@ -18,8 +18,9 @@ struct PodSecurity: AdmissionPlugin {
         let isNew =
             request.subresource == nil
             ? request.operation == .create || !isPod : request.subresource == "ephemeralcontainers"
-        guard isNew, let spec = Self.podSpec(request.object, place), !Self.isUnchanged(request, spec, isPod),
-            let labels = machinery.cached(.namespaces, ObjectKey(name: request.key.namespace))?.metadata.labels
+        guard isNew, let spec = Self.podSpec(request.object, place),
+            let labels = machinery.cached(.namespaces, ObjectKey(name: request.key.namespace))?.metadata.labels,
+            labels.keys.contains(where: { $0.hasPrefix(Self.prefix) }), !Self.isUnchanged(request, spec, isPod)
         else { return }
         if isPod, let (level, texts) = Self.violations(labels, "enforce", spec) {
             throw request.forbidden("violates PodSecurity \"\(level)\": \(texts)")

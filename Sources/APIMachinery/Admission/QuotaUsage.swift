@@ -53,6 +53,18 @@ enum QuotaUsage {
             ($0["scopeName"].string ?? "", $0["operator"].string ?? "", $0["values"].elements.compactMap(\.string))
         }
         if tests.isEmpty { return true }
+        if place == GroupVersionResource.persistentVolumeClaims.groupResource {
+            let name = tree["spec"]["volumeAttributesClassName"].string ?? ""
+            return tests.allSatisfy { test in
+                guard test.scope == "VolumeAttributesClass" else { return false }
+                switch test.op {
+                case "In": return test.values.contains(name)
+                case "NotIn": return !test.values.contains(name)
+                case "DoesNotExist": return name.isEmpty
+                default: return !name.isEmpty
+                }
+            }
+        }
         guard place.description == "pods" else { return false }
         let pod = tree["spec"]
         return tests.allSatisfy { test in
