@@ -15,13 +15,16 @@ import Synchronization
 ///
 /// Call `start()` before use; `run()` does the background work until it is cancelled.
 public final class Machinery: Service {
-    public let catalog: Catalog
+    /// Everything that is served now; custom resource definitions change it.
+    public var catalog: Catalog { registry.catalog }
     /// What the cluster is like.
     public let configuration: Configuration
     let store: any Store
     let logger: Logger
     let caches: CacheSet
-    let kinds: KindTable
+    var kinds: KindTable { registry.kinds }
+    let registry: KindRegistry
+    let customResources: CustomResourceKeeper
     let admission: AdmissionChain
     let allocator: ServiceAllocator
     let quotas = QuotaLedger()
@@ -32,7 +35,6 @@ public final class Machinery: Service {
         store: any Store, catalog: Catalog = .builtin, configuration: Configuration = Configuration(), logger: Logger
     ) throws {
         self.store = store
-        self.catalog = catalog
         self.configuration = configuration
         self.logger = logger
         allocator = try ServiceAllocator(serviceCIDR: configuration.serviceCIDR, nodePorts: configuration.nodePorts)
@@ -42,16 +44,19 @@ public final class Machinery: Service {
         limits.watcherBuffer = configuration.watcherBuffer
         caches = CacheSet(
             store: store, resources: catalog.resources, limits: limits, secrets: configuration.secrets, logger: logger)
-        kinds = KindTable(catalog: catalog)
+        registry = KindRegistry(catalog: catalog)
+        customResources = CustomResourceKeeper(registry: registry, caches: caches, logger: logger)
         admission = AdmissionChain.standard
         allocator.follow(caches)
         quotas.follow(caches)
         dynamic.follow(caches)
+        customResources.follow()
     }
 
     /// Loads the watch caches and makes what every cluster has. Serve requests only after it returned.
     public func start() async throws {
         try await caches.start()
+        customResources.start(self)
         try await bootstrap()
         dynamic.open()
     }
@@ -66,11 +71,13 @@ public final class Machinery: Service {
                 group.addTask { await self.checkPolicies() }
             }
         }
+        await customResources.stop()
         await caches.stop()
     }
 
     /// Ends all watches and stops following the store, for those who do not `run()`.
     public func stop() async {
+        await customResources.stop()
         await caches.stop()
     }
 

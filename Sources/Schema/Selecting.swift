@@ -40,6 +40,7 @@ extension Catalog {
         }
         guard supportsFieldSelector(field, resource: resource) else { return nil }
         let tree = object.tree
+        if let custom = customKind(of: resource) { return text(custom.selectableValue(field, of: tree)) }
         switch (resource.resource, field) {
         case ("pods", "spec.host"): return text(tree["spec"]["nodeName"])
         case ("pods", "status.podIPs"):
@@ -58,7 +59,13 @@ extension Catalog {
     /// Whether a field may stand in a field selector of this resource.
     public func supportsFieldSelector(_ field: String, resource: GroupVersionResource) -> Bool {
         if field == "metadata.name" || field == "metadata.namespace" { return true }
+        if let custom = customKind(of: resource) { return custom.selectableFields.contains(field) }
         return selectableFields[resource.groupResource]?.contains(field) ?? false
+    }
+
+    private func customKind(of resource: GroupVersionResource) -> (any CustomKind)? {
+        guard let kind = self.resource(resource)?.kind else { return nil }
+        return custom(kind)
     }
 
     private func value(_ path: String, in tree: JSON) -> JSON {

@@ -1,3 +1,4 @@
+import CustomResources
 import Logging
 import ObjectModel
 import Schema
@@ -15,6 +16,10 @@ final class CacheSet: Sendable {
     private let logger: Logger
     private let secrets: (any ValueTransformer)?
     private let caches: Mutex<[String: WatchCache]>
+    private let limits: WatchCache.Limits
+    /// The definitions of the custom resources among them, by place.
+    private let customs = Mutex<[String: CustomDefinition]>([:])
+    private let definitionReader = Mutex<(@Sendable ([Object]) -> [CustomDefinition])?>(nil)
     private let observers = Mutex<[String: [@Sendable (_ old: Object?, _ new: Object?) -> Void]]>([:])
     private let task = Mutex<Task<Void, Never>?>(nil)
 
@@ -23,6 +28,7 @@ final class CacheSet: Sendable {
         secrets: (any ValueTransformer)?, logger: Logger
     ) {
         self.store = store
+        self.limits = limits
         self.secrets = secrets
         self.logger = logger
         var caches: [String: WatchCache] = [:]
@@ -120,12 +126,12 @@ final class CacheSet: Sendable {
     private func load() async throws -> Revision {
         var objects: [String: [CacheEntry]] = [:]
         var after: String?
-        var revision: Revision?
+        var revision: Revision? = try await loadDefinitions()
         while true {
             let page = try await store.list(prefix: StorageLayout.root, after: after, limit: 2000, revision: revision)
             revision = revision ?? page.revision
             for value in page.values {
-                guard let (place, _) = StorageLayout.parse(value.key),
+                guard let (place, _) = StorageLayout.parse(value.key), caches.withLock({ $0[place] }) != nil,
                     let object = decode(value.value, storeKey: value.key, place: place, revision: value.modRevision)
                 else { continue }
                 objects[place, default: []].append(CacheEntry(object))
@@ -152,7 +158,10 @@ final class CacheSet: Sendable {
     private func decode(_ value: [UInt8], storeKey: String, place: String, revision: Revision) -> Object? {
         if let write = pending.match(value, key: storeKey) { return write.object(at: revision) }
         do {
-            return try ObjectCodec.object(stored: open(value, storeKey: storeKey, place: place), revision: revision)
+            let plain = try open(value, storeKey: storeKey, place: place)
+            let object = try ObjectCodec.object(stored: plain, revision: revision)
+            guard let custom = customs.withLock({ $0.isEmpty ? nil : $0[place] }) else { return object }
+            return Self.read(object, custom)
         } catch {
             logger.error("a stored object cannot be read", metadata: ["key": "\(storeKey)", "error": "\(error)"])
             return nil
@@ -183,5 +192,96 @@ final class CacheSet: Sendable {
                 return object.map { CacheEntry($0) }
             }
             .sorted { $0.object.key < $1.object.key }
+    }
+}
+
+// MARK: Custom resources
+
+extension CacheSet {
+    /// Sets who reads the definitions of custom resources at each load, before anything else is loaded.
+    /// - Parameter body: gives back those that are served.
+    func readDefinitions(_ body: @escaping @Sendable ([Object]) -> [CustomDefinition]) {
+        definitionReader.withLock { $0 = body }
+    }
+
+    /// Makes caches for the custom resources that the store has definitions of.
+    /// - Returns: the revision to load everything else at.
+    private func loadDefinitions() async throws -> Revision? {
+        guard let reader = definitionReader.withLock({ $0 }) else { return nil }
+        let place = CustomResourceKeeper.definitions
+        let listing = try await store.list(
+            prefix: StorageLayout.prefix(of: place), after: nil, limit: nil, revision: nil)
+        let objects = listing.values.compactMap {
+            decode($0.value, storeKey: $0.key, place: place.description, revision: $0.modRevision)
+        }
+        let definitions = reader(objects)
+        let known = customs.withLock { customs in
+            defer { customs = [:] }
+            return customs
+        }
+        for definition in definitions { _ = cache(for: definition) }
+        for place in known.keys where customs.withLock({ $0[place] }) == nil { drop(place) }
+        return listing.revision
+    }
+
+    /// The cache of a custom resource, made empty if there is none.
+    private func cache(for definition: CustomDefinition) -> (cache: WatchCache, isNew: Bool)? {
+        guard let storage = definition.storage else { return nil }
+        let place = definition.groupResource.description
+        customs.withLock { $0[place] = definition }
+        let (cache, isNew) = caches.withLock { caches in
+            if let known = caches[place] { return (known, false) }
+            let made = WatchCache(definition: storage.definition, limits: limits)
+            caches[place] = made
+            return (made, true)
+        }
+        if !isNew, cache.definition != storage.definition { cache.definition = storage.definition }
+        return (cache, isNew)
+    }
+
+    /// Serves a custom resource from now on, or in the way that a changed definition says.
+    func change(_ definition: CustomDefinition) { _ = cache(for: definition) }
+
+    /// Serves a custom resource: when this returns, its cache has all that the store has.
+    func add(_ definition: CustomDefinition) async throws {
+        guard let (cache, isNew) = cache(for: definition), isNew else { return }
+        // Events come in from now on. A listing that is older than one of them is too old.
+        while true {
+            let (entries, revision) = try await entries(of: cache.place)
+            if cache.loadUnlessNewer(entries, at: revision) { return }
+        }
+    }
+
+    /// Reads the stored objects again, because what is dropped and filled in on reading changed.
+    func refresh(_ definition: CustomDefinition) async throws {
+        guard let cache = self[definition.groupResource] else { return }
+        cache.replaceSameVersions(try await entries(of: cache.place).entries)
+    }
+
+    private func entries(of place: GroupResource) async throws -> (entries: [CacheEntry], revision: Revision) {
+        let listing = try await store.list(
+            prefix: StorageLayout.prefix(of: place), after: nil, limit: nil, revision: nil)
+        let entries = listing.values.compactMap { value in
+            decode(value.value, storeKey: value.key, place: place.description, revision: value.modRevision)
+                .map { CacheEntry($0) }
+        }
+        return (entries, listing.revision)
+    }
+
+    /// Serves a custom resource no more; its watches end.
+    func drop(_ place: String) {
+        customs.withLock { _ = $0.removeValue(forKey: place) }
+        let cache = caches.withLock { $0.removeValue(forKey: place) }
+        cache?.endWatches()
+    }
+
+    /// A stored object as its version reads it today: without what the schema no longer has, with its defaults.
+    private static func read(_ object: Object, _ definition: CustomDefinition) -> Object {
+        guard let version = definition.version(object.kind.version) else { return object }
+        var tree = object.tree
+        if version.isInOrder(tree) { return object }
+        _ = version.prune(&tree)
+        version.applyDefaults(to: &tree)
+        return Object(tree)
     }
 }

@@ -20,8 +20,12 @@ final class WatchCache: Sendable {
         var watcherBuffer = 4096
     }
 
-    /// The stored representation.
-    let definition: ResourceDefinition
+    /// The stored representation. That of a custom resource changes with its definition.
+    var definition: ResourceDefinition {
+        get { stored.withLock { $0 } }
+        set { stored.withLock { $0 = newValue } }
+    }
+    private let stored: Mutex<ResourceDefinition>
     let place: GroupResource
     let limits: Limits
 
@@ -51,7 +55,7 @@ final class WatchCache: Sendable {
     let state: Mutex<State>
 
     init(definition: ResourceDefinition, limits: Limits) {
-        self.definition = definition
+        stored = Mutex(definition)
         self.limits = limits
         place = StorageLayout.place(of: definition.resource.groupResource)
         state = Mutex(State())
@@ -76,6 +80,35 @@ final class WatchCache: Sendable {
             return watchers
         }
         for watcher in cutOff { watcher.channel.finish(.expired("the watch cache was reloaded")) }
+    }
+
+    /// Fills a new cache, unless it already heard of something newer.
+    func loadUnlessNewer(_ entries: [CacheEntry], at revision: Revision) -> Bool {
+        state.withLock { state in
+            guard state.last <= revision else { return false }
+            state.ringStart = revision
+            state.last = revision
+            state.count = entries.count
+            for entry in entries {
+                _ = state.buckets[entry.object.namespace, default: CacheBucket()].put(entry)
+                state.index.insert(entry)
+            }
+            return true
+        }
+    }
+
+    /// Puts other readings of the same stored versions in place of those that are there. Nobody is told: nothing changed.
+    func replaceSameVersions(_ entries: [CacheEntry]) {
+        state.withLock { state in
+            for entry in entries {
+                let key = entry.object.key
+                guard let known = state.buckets[key.namespace]?[key.name]?.object,
+                    known.metadata.resourceVersion == entry.object.metadata.resourceVersion,
+                    known.bytes != entry.object.bytes
+                else { continue }
+                _ = state.buckets[key.namespace]?.put(entry)
+            }
+        }
     }
 
     /// Applies one change.

@@ -1,3 +1,4 @@
+import CustomResources
 import JSON
 import ObjectModel
 import Schema
@@ -41,6 +42,16 @@ struct KindRules: Sendable {
     var ignoresPropagation = false
     /// Namespaces: `spec.finalizers` hold the object too.
     var hasSpecFinalizers = false
+    /// Custom resources without a status subresource: their status is a part like any other.
+    var statusIsContent = false
+    /// The version of a custom kind; its schema says what is valid.
+    var custom: CustomVersion?
+    /// Finalizers may be names without a domain: only kinds of Kubernetes itself insist on one.
+    var allowsBareFinalizers: Bool { custom != nil || cleanupFinalizer != nil }
+    /// Put on an object when its deletion begins, for whoever cleans up.
+    var cleanupFinalizer: String?
+    /// Changes an object that a first delete marks.
+    var prepareDelete: @Sendable (inout JSON) -> Void = { _ in }
     var prepareCreate: @Sendable (inout JSON, RequestContext) -> Void = { _, _ in }
     var prepareUpdate: @Sendable (inout JSON, _ old: JSON) -> Void = { _, _ in }
     /// Problems of an object by itself.
@@ -55,7 +66,8 @@ struct KindRules: Sendable {
         guard generationCountsEverything else { return new["spec"] != old["spec"] }
         func rest(_ tree: JSON) -> JSON {
             var tree = tree
-            for field in ["metadata", "status", "apiVersion", "kind"] { tree.removeMember(field) }
+            for field in ["metadata", "apiVersion", "kind"] { tree.removeMember(field) }
+            if !statusIsContent { tree.removeMember("status") }
             return tree
         }
         return rest(new) != rest(old)
@@ -65,6 +77,8 @@ struct KindRules: Sendable {
 /// The rules of every stored resource.
 struct KindTable: Sendable {
     private var rules: [GroupResource: KindRules] = [:]
+    /// Custom kinds differ by version.
+    private var customs: [GroupVersionKind: KindRules] = [:]
 
     init(catalog: Catalog) {
         for definition in catalog.resources {
@@ -75,6 +89,25 @@ struct KindTable: Sendable {
     }
 
     subscript(place: GroupResource) -> KindRules { rules[place] ?? KindRules() }
+
+    /// The rules for a version of what is stored at a place.
+    subscript(place: GroupResource, kind: GroupVersionKind) -> KindRules {
+        if !customs.isEmpty, let custom = customs[kind] { return custom }
+        return self[place]
+    }
+
+    /// This table with custom kinds beside the others.
+    func with(_ definitions: some Collection<CustomDefinition>) -> KindTable {
+        var table = self
+        for definition in definitions where rules[definition.groupResource] == nil {
+            for version in definition.versions {
+                let rules = CustomKinds.rules(for: version)
+                table.customs[version.definition.kind] = rules
+                if version.isStorage { table.rules[definition.groupResource] = rules }
+            }
+        }
+        return table
+    }
 
     private static let everythingIsGeneration: Set<String> = [
         "endpointslices.discovery.k8s.io", "podtemplates", "mutatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -185,6 +218,7 @@ struct KindTable: Sendable {
             rules.validateUpdate = {
                 immutable("spec.controller", $0["spec"]["controller"], $1["spec"]["controller"])
             }
+        case "customresourcedefinitions.apiextensions.k8s.io": CustomKinds.customizeDefinitions(&rules)
         case "leases.coordination.k8s.io": rules.validate = ClusterValidation.lease
         case "priorityclasses.scheduling.k8s.io":
             rules.validate = ClusterValidation.priorityClass

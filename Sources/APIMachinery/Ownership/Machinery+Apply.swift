@@ -1,4 +1,5 @@
 import ClusterClient
+import CustomResources
 import JSON
 import ObjectModel
 import Schema
@@ -15,12 +16,12 @@ extension Machinery {
                 GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "PatchOptions"), name: "",
                 [.required("fieldManager", "is required for apply patch")])
         }
-        let rules = kinds[cache.place]
+        let rules = kinds[cache.place, resource.kind]
         let scaleKind = subresource == "scale" ? resource.subresource("scale")?.kind : nil
         if subresource == "scale", scaleKind == nil { throw noSubresource(resource, "scale") }
         var configuration = try readApplied(patch, as: scaleKind ?? resource.kind, key, context: context)
         if scaleKind != nil {
-            configuration = try Self.scaled(configuration, resource.kind)
+            configuration = try Self.scaled(configuration, resource.kind, custom(resource)?.scale)
         }
         let scope = scaleKind != nil ? .object : try UpdateScope(subresource, of: resource)
         try checkNames(&configuration, resource, key)
@@ -32,7 +33,7 @@ extension Machinery {
                 if let made = try await create(
                     configuration, owners, cache, key, rules, resource.kind, context: context)
                 {
-                    return WriteResult(object: VersionConversion.object(made, as: resource.kind), isCreated: true)
+                    return WriteResult(object: try await shown(made, as: resource), isCreated: true)
                 }
                 continue
             }
@@ -41,12 +42,14 @@ extension Machinery {
                     let live = VersionConversion.tree(current.tree, as: resource.kind)
                     let applied = try owners.apply(configuration, to: live, force: force)
                     let tree = try self.readPatched(applied, as: resource.kind, name: key.name, context: context.quiet)
-                    return VersionConversion.tree(tree, as: cache.definition.kind)
+                    return VersionConversion.tree(tree, as: self.working(cache, resource.kind).kind)
                 }
                 if let scaleKind {
-                    return WriteResult(object: Object(Self.scale(of: object, kind: scaleKind)), isCreated: false)
+                    return WriteResult(
+                        object: Object(Self.scale(of: object, kind: scaleKind, custom: custom(resource)?.scale)),
+                        isCreated: false)
                 }
-                return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: false)
+                return WriteResult(object: try await shown(object, as: resource), isCreated: false)
             } catch let error as StatusError where error.reason == .notFound && subresource == nil {
                 // It went away in between, so now it is made.
                 if cache.get(key) != nil { throw error }
@@ -71,7 +74,7 @@ extension Machinery {
         let applied = try owners.apply(configuration, to: nil, force: false)
         do {
             return try await insert(
-                VersionConversion.tree(applied, as: cache.definition.kind), cache, rules, namespace: key.namespace,
+                VersionConversion.tree(applied, as: working(cache, kind).kind), cache, rules, namespace: key.namespace,
                 kind: kind, isApplied: true, context: context)
         } catch let conflict as WriteConflict {
             await catchUp(conflict)
@@ -109,7 +112,7 @@ extension Machinery {
     }
 
     /// A configuration of a `Scale` as one of the scaled kind.
-    private static func scaled(_ scale: JSON, _ kind: GroupVersionKind) throws -> JSON {
+    private static func scaled(_ scale: JSON, _ kind: GroupVersionKind, _ custom: ScalePaths?) throws -> JSON {
         var tree: JSON = ["apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind)]
         tree["metadata"] = scale["metadata"]
         guard let replicas = scale["spec"]["replicas"].int else { return tree }
@@ -119,7 +122,7 @@ extension Machinery {
                 name: scale["metadata"]["name"].string ?? "",
                 [.invalid("spec.replicas", JSON(replicas), "must be greater than or equal to 0")])
         }
-        tree["spec"]["replicas"] = JSON(replicas)
+        tree.set(JSON(replicas), at: (custom?.specReplicas ?? ["spec", "replicas"])[...])
         return tree
     }
 

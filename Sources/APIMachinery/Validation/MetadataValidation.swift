@@ -5,7 +5,9 @@ import ObjectModel
 enum MetadataValidation {
     static let annotationLimit = 256 * 1024
 
-    static func object(_ metadata: JSON, naming: KindRules.Naming, isNamespaced: Bool) -> [FieldError] {
+    static func object(
+        _ metadata: JSON, naming: KindRules.Naming, isNamespaced: Bool, allowsBareFinalizers: Bool = false
+    ) -> [FieldError] {
         var problems = Problems()
         let name = metadata["name"].string ?? ""
         if let base = metadata["generateName"].string, !base.isEmpty {
@@ -26,7 +28,7 @@ enum MetadataValidation {
         problems.labels("metadata.labels", metadata["labels"])
         annotations(metadata["annotations"], "metadata.annotations", &problems)
         owners(metadata["ownerReferences"], &problems)
-        finalizers(metadata["finalizers"], &problems)
+        finalizers(metadata["finalizers"], allowsBare: allowsBareFinalizers, &problems)
         return problems.list
     }
 
@@ -63,11 +65,11 @@ enum MetadataValidation {
         }
     }
 
-    private static func finalizers(_ finalizers: JSON, _ problems: inout Problems) {
+    private static func finalizers(_ finalizers: JSON, allowsBare: Bool, _ problems: inout Problems) {
         let names = finalizers.elements.compactMap(\.string)
         for name in names {
             problems.syntax("metadata.finalizers", name, Names.qualifiedNameProblems(name))
-            if !name.contains("/"), !["foregroundDeletion", "orphan", "kubernetes"].contains(name),
+            if !allowsBare, !name.contains("/"), !["foregroundDeletion", "orphan", "kubernetes"].contains(name),
                 Names.qualifiedNameProblems(name).isEmpty
             {
                 problems.add(

@@ -14,7 +14,7 @@ extension Machinery {
     /// - Throws: `WriteConflict` when the key exists; `StatusError` when the store fails.
     func commitCreate(_ cache: WatchCache, _ tree: JSON, key: ObjectKey) async throws -> Object {
         let storeKey = StorageLayout.storeKey(cache.place, key)
-        let write = try pendingWrite(cache, tree, storeKey: storeKey)
+        let write = try pendingWrite(cache, try await storedForm(tree, cache), storeKey: storeKey)
         return try await commit(write, storeKey: storeKey) {
             .create(key: storeKey, value: write.value, expiresAfter: self.timeToLive(cache))
         }
@@ -23,7 +23,7 @@ extension Machinery {
     /// Replaces the version of an object that was read.
     func commitUpdate(_ cache: WatchCache, _ current: Object, _ tree: JSON) async throws -> Object {
         let storeKey = StorageLayout.storeKey(cache.place, current.key)
-        let write = try pendingWrite(cache, tree, storeKey: storeKey)
+        let write = try pendingWrite(cache, try await storedForm(tree, cache), storeKey: storeKey)
         return try await commit(write, storeKey: storeKey) {
             .update(
                 key: storeKey, value: write.value, expected: current.metadata.resourceVersion,

@@ -30,11 +30,11 @@ extension Machinery {
         if let version = tree["metadata"]["resourceVersion"].string, !version.isEmpty, version != "0" {
             throw StatusError.badRequest("resourceVersion should not be set on objects to be created")
         }
-        tree = VersionConversion.tree(tree, as: cache.definition.kind)
+        tree = VersionConversion.tree(tree, as: working(cache, resource.kind).kind)
         let isGenerated =
             (tree["metadata"]["name"].string ?? "").isEmpty
             && !(tree["metadata"]["generateName"].string ?? "").isEmpty
-        let rules = kinds[cache.place]
+        let rules = kinds[cache.place, resource.kind]
         var attempt = 0
         while true {
             attempt += 1
@@ -47,7 +47,7 @@ extension Machinery {
                 let object = try await insert(
                     candidate, cache, rules, namespace: namespace, kind: resource.kind, isNameGenerated: isGenerated,
                     context: context)
-                return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: true)
+                return WriteResult(object: try await shown(object, as: resource), isCreated: true)
             } catch is WriteConflict {
                 let name = candidate["metadata"]["name"].string ?? ""
                 if isGenerated, attempt < 8 { continue }
@@ -66,7 +66,7 @@ extension Machinery {
         _ body: JSON, _ cache: WatchCache, _ rules: KindRules, namespace: String, kind: GroupVersionKind,
         isApplied: Bool = false, isNameGenerated: Bool = false, context: RequestContext
     ) async throws -> Object {
-        let resource = cache.definition
+        let resource = working(cache, kind)
         var tree = body
         SystemMetadata.initialize(
             &tree, namespace: namespace, isNamespaced: resource.isNamespaced, tracksGeneration: rules.tracksGeneration)
@@ -111,7 +111,8 @@ extension Machinery {
 
     private func validateCreate(_ tree: JSON, _ rules: KindRules, _ resource: ResourceDefinition) -> [FieldError] {
         var problems = MetadataValidation.object(
-            tree["metadata"], naming: rules.naming, isNamespaced: resource.isNamespaced)
+            tree["metadata"], naming: rules.naming, isNamespaced: resource.isNamespaced,
+            allowsBareFinalizers: rules.allowsBareFinalizers)
         problems += rules.validate(tree)
         return problems
     }

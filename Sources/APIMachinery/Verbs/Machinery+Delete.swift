@@ -9,7 +9,7 @@ extension Machinery {
     ) async throws -> DeleteResult {
         let cache = try stored(resource, verb: "delete")
         var result = try await remove(cache, key, options: options, kind: resource.kind, context: context)
-        result.object = VersionConversion.object(result.object, as: resource.kind)
+        result.object = try await shown(result.object, as: resource)
         return result
     }
 
@@ -122,7 +122,12 @@ enum Deletion {
 
     static func decide(_ tree: JSON, options: DeleteOptions, rules: KindRules, isPod: Bool) -> Decision {
         var marked = tree
-        let finalizers = finalizers(tree, options: options, rules: rules)
+        var finalizers = finalizers(tree, options: options, rules: rules)
+        if let cleanup = rules.cleanupFinalizer, tree["metadata"]["deletionTimestamp"].string == nil,
+            !finalizers.contains(cleanup)
+        {
+            finalizers.append(cleanup)
+        }
         marked["metadata"].setMember("finalizers", finalizers.isEmpty ? nil : JSON(finalizers))
         let isMarked = tree["metadata"]["deletionTimestamp"].string != nil
         let grace = isPod ? gracePeriod(tree, options) : 0
@@ -146,6 +151,7 @@ enum Deletion {
         if let generation = tree["metadata"]["generation"].int {
             marked["metadata"]["generation"] = JSON(generation + 1)
         }
+        rules.prepareDelete(&marked)
         return .mark(marked)
     }
 

@@ -18,6 +18,12 @@ extension Machinery {
                 GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "PatchOptions"), name: "",
                 [.forbidden("force", "may not be specified for non-apply patch")])
         }
+        if type == .strategicMerge, catalog.custom(resource.kind) != nil {
+            throw StatusError(
+                code: 415, reason: .unsupportedMediaType,
+                message: "the body of the request was in an unknown format - accepted media types include: "
+                    + "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")
+        }
         if subresource == "scale" {
             return try await updateScale(resource, cache, key, context: context) { scale in
                 guard let kind = resource.subresource("scale")?.kind else {
@@ -37,9 +43,9 @@ extension Machinery {
             let quiet = context.warnings.count > told ? context.quiet : context
             var tree = try self.readPatched(patched, as: resource.kind, name: key.name, context: quiet)
             try self.checkNames(&tree, resource, key)
-            return VersionConversion.tree(tree, as: cache.definition.kind)
+            return VersionConversion.tree(tree, as: self.working(cache, resource.kind).kind)
         }
-        return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: false)
+        return WriteResult(object: try await shown(object, as: resource), isCreated: false)
     }
 
     private func patched(_ tree: JSON, _ type: PatchType, _ patch: JSON, kind: GroupVersionKind, name: String) throws

@@ -9,12 +9,13 @@ extension Machinery: APIBackend {
         guard let object = cache.get(key) else {
             throw StatusError.notFound(resource.resource.groupResource, name: key.name)
         }
-        return VersionConversion.object(object, as: resource.kind)
+        return try await shown(object, as: resource)
     }
 
     public func getAtOnce(_ resource: ResourceDefinition, _ key: ObjectKey) -> Object? {
         guard resource.hasVerb("get"), let object = cached(resource.resource, key) else { return nil }
-        return VersionConversion.object(object, as: resource.kind)
+        if object.kind == resource.kind { return object }
+        return customDefinition(resource) == nil ? VersionConversion.object(object, as: resource.kind) : nil
     }
 
     public func list(_ resource: ResourceDefinition, namespace: String?, options: ListOptions) async throws
@@ -38,7 +39,7 @@ extension Machinery: APIBackend {
             }
         }
         let page = try await page(cache, selection, after: nil, limit: limit, at: past)
-        return answer(page, resource, tokenRevision: page.revision)
+        return try await answer(page, resource, tokenRevision: page.revision)
     }
 
     private func continued(
@@ -49,7 +50,7 @@ extension Machinery: APIBackend {
         do {
             let page = try await page(
                 cache, selection, after: token.last, limit: limit, at: token.revision == 0 ? nil : token.revision)
-            return answer(page, resource, tokenRevision: page.revision)
+            return try await answer(page, resource, tokenRevision: page.revision)
         } catch var error as StatusError where error.reason == .expired && token.revision > 0 {
             error.message =
                 "the continue token is too old for a consistent list: list again without it, or go on with the token "
@@ -59,9 +60,11 @@ extension Machinery: APIBackend {
         }
     }
 
-    private func answer(_ page: CachePage, _ resource: ResourceDefinition, tokenRevision: Revision) -> ObjectList {
+    private func answer(_ page: CachePage, _ resource: ResourceDefinition, tokenRevision: Revision) async throws
+        -> ObjectList
+    {
         ObjectList(
-            items: VersionConversion.objects(page.objects, as: resource.kind), resourceVersion: page.revision,
+            items: try await shown(page.objects, as: resource), resourceVersion: page.revision,
             continueToken: page.next.map { ContinueToken(revision: tokenRevision, last: $0).text },
             remainingItemCount: page.next == nil ? nil : page.remaining)
     }
@@ -123,12 +126,14 @@ extension Machinery: APIBackend {
         let cancel: @Sendable () -> Void = { cache.unwatch(watcher) }
         let lifetime = WatchLifetime(cancel: cancel)
         let kind = resource.kind
-        let converts = cache.definition.kind != kind
+        let isCustom = customDefinition(resource) != nil
+        let converts = isCustom || cache.definition.kind != kind
         let events = AsyncThrowingStream<[WatchEvent], any Error> {
             // The closure keeps the lifetime: when the stream goes, the watch ends.
             _ = lifetime
             guard let batch = try await watcher.channel.next() else { return nil }
             guard converts else { return batch }
+            if isCustom { return try await self.shown(batch, as: resource) }
             return batch.map { WatchEvent($0.kind, VersionConversion.object($0.object, as: kind)) }
         }
         return WatchSubscription(events: events, cancel: cancel)

@@ -19,14 +19,14 @@ extension Machinery {
         let scope = try UpdateScope(subresource, of: resource)
         var tree = try read(body, as: resource.kind, context: context)
         try checkNames(&tree, resource, key)
-        tree = VersionConversion.tree(tree, as: cache.definition.kind)
-        let rules = kinds[cache.place]
+        tree = VersionConversion.tree(tree, as: working(cache, resource.kind).kind)
+        let rules = kinds[cache.place, resource.kind]
         let version = tree["metadata"]["resourceVersion"].string ?? ""
         if cache.get(key) == nil, scope == .object, rules.createsOnUpdate, version.isEmpty || version == "0" {
             do {
                 let object = try await insert(
                     tree, cache, rules, namespace: key.namespace, kind: resource.kind, context: context)
-                return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: true)
+                return WriteResult(object: try await shown(object, as: resource), isCreated: true)
             } catch let conflict as WriteConflict {
                 await catchUp(conflict)
             }
@@ -43,7 +43,7 @@ extension Machinery {
         let proposal = tree
         let writing = Writing(kind: resource.kind, subresource: scope.subresource)
         let object = try await rewrite(cache, key, scope, writing, context: context) { _ in proposal }
-        return WriteResult(object: VersionConversion.object(object, as: resource.kind), isCreated: false)
+        return WriteResult(object: try await shown(object, as: resource), isCreated: false)
     }
 
     /// How a change was written, for those who own the fields.
@@ -66,9 +66,11 @@ extension Machinery {
     ) async throws -> Object {
         let group = cache.definition.resource.groupResource
         let writing = writing ?? Writing(kind: cache.definition.kind, subresource: scope.subresource)
+        let working = self.working(cache, writing.kind)
         // Each round means that somebody else got through, so this ends unless the object is a battlefield.
         for _ in 0..<64 {
-            guard let current = cache.get(key) else { throw StatusError.notFound(group, name: key.name) }
+            guard let stored = cache.get(key) else { throw StatusError.notFound(group, name: key.name) }
+            let current = try await shown(stored, as: working)
             let proposal = try await propose(current)
             if let version = proposal["metadata"]["resourceVersion"].string, !version.isEmpty, version != "0",
                 version != String(current.metadata.resourceVersion)
@@ -95,8 +97,8 @@ extension Machinery {
         _ current: Object, with proposal: JSON, _ cache: WatchCache, _ scope: UpdateScope, _ writing: Writing,
         context: RequestContext
     ) async throws -> Object {
-        let resource = cache.definition
-        let rules = kinds[cache.place]
+        let resource = working(cache, writing.kind)
+        let rules = kinds[cache.place, writing.kind]
         let old = current.tree
         if let uid = proposal["metadata"]["uid"].string, !uid.isEmpty, uid != current.uid {
             throw StatusError.conflict(
@@ -112,7 +114,7 @@ extension Machinery {
         if writing.subresource == "scale", scope == .object {
             request.scaleKind = resource.subresource("scale")?.kind
         }
-        if scope.touchesSpec {
+        if scope.touchesSpec || rules.custom != nil {
             catalog.applyDefaults(to: &request.object, kind: resource.kind)
             rules.prepareUpdate(&request.object, old)
         }
@@ -120,7 +122,7 @@ extension Machinery {
         try await admit(&request) { request in
             request.object = scope.confine(request.object, old: old, rules: rules)
             SystemMetadata.inherit(&request.object, from: old)
-            guard scope.touchesSpec else { return }
+            guard scope.touchesSpec || rules.custom != nil else { return }
             self.catalog.applyDefaults(to: &request.object, kind: resource.kind)
             rules.prepareUpdate(&request.object, old)
         }
@@ -138,7 +140,8 @@ extension Machinery {
         let reservation = try allocator.allocate(for: &request, old: scope == .object ? old : nil)
         do {
             var problems = MetadataValidation.object(
-                request.object["metadata"], naming: rules.naming, isNamespaced: resource.isNamespaced)
+                request.object["metadata"], naming: rules.naming, isNamespaced: resource.isNamespaced,
+                allowsBareFinalizers: rules.allowsBareFinalizers)
             problems += MetadataValidation.update(request.object["metadata"], old["metadata"])
             problems += scope.validate(request.object, old: old, rules: rules)
             if !problems.isEmpty { throw StatusError.invalid(resource.kind, name: current.name, problems) }
@@ -149,7 +152,9 @@ extension Machinery {
                 if context.isDryRun { return current }
                 return try await commitDelete(cache, current)
             }
-            if result == ObjectCodec.normalized(old, kind: resource.kind) {
+            // One that is stored in an older version is written again in today's.
+            let isStale = rules.custom != nil && cache.get(current.key)?.kind != cache.definition.kind
+            if !isStale, result == ObjectCodec.normalized(old, kind: resource.kind) {
                 allocator.release(reservation)
                 return current
             }

@@ -117,7 +117,8 @@ enum UpdateScope: Hashable, Sendable {
 
     /// Problems of the outcome.
     func validate(_ tree: JSON, old: JSON, rules: KindRules) -> [FieldError] {
-        switch self {
+        if let custom = rules.custom { return custom.problems(of: tree, old: old) }
+        return switch self {
         case .object: rules.validate(tree) + rules.validateUpdate(tree, old)
         case .status: rules.validateStatus(tree, old)
         case .ephemeralContainers: PodUpdateValidation.ephemeralContainers(tree, old)

@@ -14,13 +14,13 @@ final class DiscoveryCache: Sendable {
         var tag: String
     }
     private struct State {
-        var catalog: ObjectIdentifier?
+        var catalog: UInt64 = 0
         var documents: [String: Document] = [:]
     }
     private let state = Mutex(State())
 
     func document(_ key: String, catalog: Catalog, make: () -> JSON) -> Document {
-        let identity = ObjectIdentifier(catalog)
+        let identity = catalog.serial
         if let known = state.withLock({ $0.catalog == identity ? $0.documents[key] : nil }) { return known }
         let bytes = make().encoded()
         let document = Document(bytes: bytes, tag: "\"\(hex(SHA512.hash(data: bytes)).uppercased())\"")

@@ -13,20 +13,18 @@ final class OpenAPICache: Sendable {
         /// Upper-case hexadecimal of the SHA-512 of the plain bytes.
         var hash: String
     }
-    private struct State {
-        var catalog: ObjectIdentifier?
-        var documents: [String: Document] = [:]
-    }
-    private let state = Mutex(State())
+    /// Documents by key, with the stamp of what they were made from: custom kinds come and go.
+    private let state = Mutex<[String: (stamp: [UInt64], document: Document)]>([:])
 
-    func document(_ key: String, catalog: Catalog, make: () -> [UInt8]?) -> Document? {
-        let identity = ObjectIdentifier(catalog)
-        if let known = state.withLock({ $0.catalog == identity ? $0.documents[key] : nil }) { return known }
+    /// - Parameter stamp: the same for two calls when what the document is made from is the same.
+    func document(_ key: String, stamp: [UInt64], make: () -> [UInt8]?) -> Document? {
+        if let known = state.withLock({ $0[key] }), known.stamp == stamp { return known.document }
         guard let bytes = make(), let compressed = Gzip.compress(bytes, level: 6) else { return nil }
         let document = Document(compressed: compressed, hash: hex(SHA512.hash(data: bytes)).uppercased())
         state.withLock { state in
-            if state.catalog != identity { state = State(catalog: identity) }
-            state.documents[key] = document
+            // Paths are those of the catalog; those of kinds that are gone go with the rest now and then.
+            if state.count > 1000 { state.removeAll() }
+            state[key] = (stamp, document)
         }
         return document
     }
@@ -65,7 +63,7 @@ extension Dispatcher {
         try requireJSON(call.request)
         let catalog = backend.catalog
         let make: () -> [UInt8]? = { catalog.openAPIv2().encoded() }
-        guard let document = openAPI.document("v2", catalog: catalog, make: make) else { return .pageNotFound }
+        guard let document = openAPI.document("v2", stamp: catalog.openAPIStamp(), make: make) else { return .pageNotFound }
         return answer(call, document, make: make)
     }
 
@@ -83,7 +81,7 @@ extension Dispatcher {
     }
 
     private func openAPIv3Document(_ path: String, _ catalog: Catalog) -> OpenAPICache.Document? {
-        openAPI.document("v3/\(path)", catalog: catalog) { catalog.openAPIv3(path)?.encoded() }
+        openAPI.document("v3/\(path)", stamp: catalog.openAPIStamp(path)) { catalog.openAPIv3(path)?.encoded() }
     }
 
     private func openAPIv3(_ call: Call, _ path: String) throws -> Answer {

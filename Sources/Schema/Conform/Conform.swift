@@ -15,6 +15,7 @@ extension Catalog {
     /// A document that is in order is only read: nothing is copied for it.
     /// - Throws: `StatusError` 400 in the API server's wording for a wrong type.
     public func conform(_ object: inout JSON, to kind: GroupVersionKind) throws -> Findings {
+        if let custom = custom(kind) { return try conform(&object, to: custom) }
         guard let place = schema.place(of: kind) else {
             throw StatusError.badRequest(
                 "no kind \"\(kind.kind)\" is registered for version \"\(kind.apiVersion)\" in the scheme of this server"
@@ -30,6 +31,28 @@ extension Catalog {
         }
         var findings = Findings()
         findings.unknownFields = pass.unknownFields
+        return findings
+    }
+
+    /// Custom kinds: only the metadata has types; what the schema says of the rest is checked when it is complete.
+    private func conform(_ object: inout JSON, to custom: any CustomKind) throws -> Findings {
+        var findings = Findings()
+        let metadata = object["metadata"]
+        if let place = schema.place(alias: "meta.v1.ObjectMeta"), !metadata.isNull,
+            !schema.isInOrder(metadata, .object(place))
+        {
+            var pass = ConformingPass(schema: schema)
+            do {
+                object["metadata"] = try pass.converted(metadata, .object(place))
+            } catch {
+                let kind = custom.definition.kind
+                throw StatusError.badRequest(
+                    "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): "
+                        + error.description)
+            }
+            findings.unknownFields = pass.unknownFields.map { "metadata." + $0 }
+        }
+        findings.unknownFields += custom.prune(&object)
         return findings
     }
 }

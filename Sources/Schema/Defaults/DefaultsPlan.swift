@@ -7,7 +7,10 @@ extension Catalog {
     /// Only absent members are set, so that it is safe to repeat. What needs allocation, admission or the stored object
     /// (cluster IPs, pod phase and QoS class, service accounts) is not done here.
     public func applyDefaults(to object: inout JSON, kind: GroupVersionKind) {
-        guard let place = schema.place(of: kind) else { return }
+        guard let place = schema.place(of: kind) else {
+            custom(kind)?.applyDefaults(to: &object)
+            return
+        }
         defaults.apply(to: &object, place: place, schema: schema)
     }
 }

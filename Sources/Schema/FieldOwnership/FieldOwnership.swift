@@ -52,17 +52,14 @@ public struct FieldOwnership: Sendable {
         catalog: Catalog, kind: GroupVersionKind, ignoresStatus: Bool = false,
         converted: @escaping @Sendable (JSON, GroupVersionKind) -> JSON = { tree, _ in tree }
     ) {
-        walk = FieldWalk(schema: catalog.schema)
+        walk = FieldWalk(schema: catalog.fieldSchema(of: kind))
         self.kind = kind
-        root = catalog.fieldType(of: kind)
+        root = walk.rootType(of: kind)
         self.converted = converted
         ignored = ignoresStatus ? Self.untrackedWithStatus : Self.untracked
-        self.catalog = catalog
     }
 
-    private let catalog: Catalog
-
-    func fieldType(of kind: GroupVersionKind) -> FieldType { catalog.fieldType(of: kind) }
+    func fieldType(of kind: GroupVersionKind) -> FieldType { walk.rootType(of: kind) }
 
     // MARK: Create and update
 
@@ -160,9 +157,9 @@ public struct FieldOwnership: Sendable {
     }
 }
 
-extension Catalog {
-    /// The type of a kind's objects for field ownership.
-    func fieldType(of kind: GroupVersionKind) -> FieldType {
+extension FieldWalk {
+    /// The type of a kind's objects.
+    func rootType(of kind: GroupVersionKind) -> FieldType {
         schema.place(of: kind).map { .declared(.object($0), nil) } ?? .deduced
     }
 }

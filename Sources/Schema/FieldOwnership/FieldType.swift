@@ -57,7 +57,8 @@ extension SchemaType {
 
     /// Whether setting a member for the first time makes its writer own the container, beside what is in it.
     static func ownsContainer(_ field: SchemaField) -> Bool {
-        switch field.value {
+        if field.isCustom { return field.name != "metadata" }
+        return switch field.value {
         case .object: !alwaysThere.contains(field.name)
         case .list: !field.isRequired
         default: true

@@ -38,6 +38,15 @@ final class Schema: Sendable {
         }
     }
 
+    /// The types of a custom kind behind the built-in ones.
+    init(types: [SchemaType], placesByKind: [GroupVersionKind: Int]) {
+        self.types = types
+        self.placesByKind = placesByKind
+        resources = []
+        placesByAlias = [:]
+        placesOfCommonKinds = [:]
+    }
+
     /// The place of the root type of a kind in `types`.
     func place(of kind: GroupVersionKind) -> Int? { placesByKind[kind] ?? placesOfCommonKinds[kind.kind] }
     /// The place of a type by its short name (`core.v1.PodSpec`).

@@ -69,6 +69,8 @@ struct SchemaField: Sendable {
     /// The protobuf type where it does not follow from `value`.
     let protoType: String?
     let details: Details?
+    /// A member of a custom kind: nothing of it is there unless somebody wrote it.
+    var isCustom = false
 
     /// Whether a strategic merge patch merges this list element by element.
     var mergesLists: Bool { details?.patchStrategies.contains("merge") ?? false }

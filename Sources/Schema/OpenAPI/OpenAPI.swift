@@ -39,6 +39,16 @@ extension Catalog {
         ]
     }
 
+    /// Which custom kinds a document shows: the same stamp means the same document.
+    /// - Parameter path: of a group version (`apis/apps/v1`); nil for all of the API.
+    public func openAPIStamp(_ path: String? = nil) -> [UInt64] {
+        resources.compactMap { definition in
+            let custom = custom(definition.kind)
+            guard let custom, path.map({ $0 == "apis/\(definition.resource.apiVersion)" }) ?? true else { return nil }
+            return custom.serial
+        }
+    }
+
     private static let openAPIInfo: JSON = ["title": "Kubernetes", "version": "v1.36.0"]
     private static let bearerToken: JSON = [
         "type": "apiKey", "name": "authorization", "in": "header", "description": "A bearer token.",
@@ -47,10 +57,11 @@ extension Catalog {
     private func openAPIParts(of served: [ResourceDefinition], _ version: OpenAPISchemas.Version) -> (
         paths: JSONObject, schemas: JSONObject
     ) {
-        let groupVersions = groups.flatMap { group, versions in versions.map { (group: group, version: $0) } }
+        let groupVersions = builtinGroups.flatMap { group, versions in versions.map { (group: group, version: $0) } }
+        let customs = served.compactMap { custom($0.kind) }
         let schemas = OpenAPISchemas(
             schema: schema, version: version, descriptions: FieldDescriptions(), groupVersions: groupVersions)
-        let writer = OpenAPIPaths(schemas: schemas, schema: schema)
+        let writer = OpenAPIPaths(schemas: schemas, schema: schema, customs: CustomOpenAPI.names(of: customs))
         var paths: [(String, JSON)] = []
         var types: Set<Int> = []
         for definition in served {
@@ -61,7 +72,13 @@ extension Catalog {
         for alias in ["meta.v1.Status", "meta.v1.DeleteOptions", "meta.v1.WatchEvent"] {
             if let place = schema.place(alias: alias) { types.insert(place) }
         }
+        if !customs.isEmpty {
+            for alias in ["meta.v1.ObjectMeta", "meta.v1.ListMeta"] {
+                if let place = schema.place(alias: alias) { types.insert(place) }
+            }
+        }
         var definitions = schemas.closure(of: types.sorted())
+        for custom in customs { CustomOpenAPI.add(custom, to: &definitions, schemas) }
         definitions["io.k8s.apimachinery.pkg.apis.meta.v1.Patch"] = [
             "description": "A patch in the form that its content type names.", "type": "object",
         ]

@@ -5,6 +5,8 @@ import ObjectModel
 struct OpenAPIPaths {
     let schemas: OpenAPISchemas
     let schema: Schema
+    /// Names of the types of custom kinds and their lists.
+    var customs: [GroupVersionKind: String] = [:]
 
     private struct Operation {
         var method: String
@@ -40,7 +42,7 @@ struct OpenAPIPaths {
     /// The paths of a resource and its subresources, and the types that they mention.
     func paths(of definition: ResourceDefinition) -> (paths: [(String, JSON)], types: [Int]) {
         var result: [(String, JSON)] = []
-        var types = [definition.kind, definition.kind.list].compactMap { schema.place(of: $0) }
+        var types = [definition.kind, listKind(definition)].compactMap { schema.place(of: $0) }
         let base = "/" + (definition.resource.group.isEmpty ? "api" : "apis") + "/\(definition.resource.apiVersion)"
         let scope = definition.isNamespaced ? "/namespaces/{namespace}" : ""
         let collection = "\(base)\(scope)/\(definition.resource.resource)"
@@ -81,7 +83,12 @@ struct OpenAPIPaths {
         return "\(verb)\(capital(group))\(capital(definition.resource.version))\(scope)\(definition.kind.kind)\(suffix)"
     }
 
-    private func typeName(_ kind: GroupVersionKind) -> String? { schema.place(of: kind).map { schema.types[$0].name } }
+    private func typeName(_ kind: GroupVersionKind) -> String? {
+        schema.place(of: kind).map { schema.types[$0].name } ?? customs[kind]
+    }
+
+    /// The kind of lists; the type of a custom kind's list has the kind's name with `List` whatever the list is called.
+    private func listKind(_ definition: ResourceDefinition) -> GroupVersionKind { definition.kind.list }
 
     private func collectionOperations(_ definition: ResourceDefinition) -> [Operation] {
         var operations: [Operation] = []
@@ -89,7 +96,7 @@ struct OpenAPIPaths {
             operations.append(
                 Operation(
                     method: "get", action: "list", id: name("list", definition), kind: definition.kind,
-                    parameters: Self.listParameters, answer: typeName(definition.kind.list)))
+                    parameters: Self.listParameters, answer: typeName(listKind(definition))))
         }
         if definition.hasVerb("create"), let type = typeName(definition.kind) {
             operations.append(

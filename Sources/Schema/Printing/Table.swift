@@ -12,7 +12,9 @@ extension Catalog {
         of objects: [Object], resource: GroupVersionResource, includeObject: String, includeColumns: Bool,
         metadata: JSON, now: Timestamp
     ) -> JSON {
-        let printer = Printers.byResource[resource.groupResource] ?? Printers.generic
+        let definition = self.resource(resource)
+        let custom = definition.flatMap { self.custom($0.kind) }
+        let printer = custom.map(Printer.init) ?? Printers.byResource[resource.groupResource] ?? Printers.generic
         var rows: [JSON] = []
         rows.reserveCapacity(objects.count)
         for object in objects {
@@ -31,7 +33,7 @@ extension Catalog {
         }
         return [
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata.isNull ? [:] : metadata,
-            "columnDefinitions": includeColumns ? .array(printer.columns.map(\.json)) : [], "rows": .array(rows),
+            "columnDefinitions": includeColumns ? .array(printer.columnDefinitions) : [], "rows": .array(rows),
         ]
     }
 
@@ -69,7 +71,8 @@ struct PrintedColumn: Sendable {
 
 /// How a kind is printed: its columns and a cell for each.
 struct Printer: Sendable {
-    let columns: [PrintedColumn]
+    private let columns: [PrintedColumn]
+    private let customColumns: [CustomColumn]
     let cells: @Sendable (PrintedObject) -> [JSON]
 
     /// - Parameter columns: Names separated by `|`; `*` in front: wide only; `:integer`, `:boolean` behind: its type.
@@ -82,7 +85,33 @@ struct Printer: Sendable {
                 priority: isWide ? 1 : 0)
         }
         self.cells = cells
+        customColumns = []
     }
+
+    /// The columns of a custom kind behind the name; its age when it has none.
+    init(_ custom: any CustomKind) {
+        columns = [PrintedColumn(name: "Name", type: "string", priority: 0)]
+        let own = custom.columns
+        guard !own.isEmpty else {
+            customColumns = [CustomColumn(name: "Age", type: "date", description: "Time since creation.")]
+            cells = { [$0.name, $0.age] }
+            return
+        }
+        customColumns = own
+        cells = { object in
+            var cells = [object.name]
+            for (column, value) in zip(own, custom.columnValues(object.tree)) {
+                guard column.type == "date", let text = value.string else {
+                    cells.append(value)
+                    continue
+                }
+                cells.append(Timestamp(text) == nil ? "<invalid>" : object.since(value))
+            }
+            return cells
+        }
+    }
+
+    var columnDefinitions: [JSON] { columns.map(\.json) + customColumns.map(\.json) }
 }
 
 /// An object on its way into a row, with the texts that many kinds share.
