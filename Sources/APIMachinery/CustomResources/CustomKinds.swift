@@ -25,7 +25,8 @@ enum CustomKinds {
 
     static func customizeDefinitions(_ rules: inout KindRules) {
         rules.cleanupFinalizer = finalizer
-        rules.prepareCreate = { tree, _ in
+        rules.prepareCreate = { tree, context in
+            for text in DefinitionValidation.warnings(of: tree) { context.warn(text) }
             tree["status"] = ["acceptedNames": ["kind": "", "plural": ""], "conditions": [], "storedVersions": []]
             complete(&tree)
         }

@@ -63,7 +63,9 @@ extension Dispatcher {
         try requireJSON(call.request)
         let catalog = backend.catalog
         let make: () -> [UInt8]? = { catalog.openAPIv2().encoded() }
-        guard let document = openAPI.document("v2", stamp: catalog.openAPIStamp(), make: make) else { return .pageNotFound }
+        guard let document = openAPI.document("v2", stamp: catalog.openAPIStamp(), make: make) else {
+            return .pageNotFound
+        }
         return answer(call, document, make: make)
     }
 

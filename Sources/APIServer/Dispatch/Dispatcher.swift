@@ -52,6 +52,7 @@ final class Dispatcher: RequestService {
         let info = RequestInfo(method: request.method, path: request.path, query: request.query)
         guard info.isResource, info.verb == "get", info.subresource.isEmpty, info.group != NodeMetrics.group,
             let definition = backend.catalog.resource(info.gvr), definition.isNamespaced != info.namespace.isEmpty,
+            backend.catalog.custom(definition.kind)?.deprecationWarning == nil,
             let form = try? Representation(request, protobuf: Protobuf.has(definition.kind)),
             form.shape == .whole, form.encoding != .yaml, !form.isPretty,
             case .allowed? = authorizer.authorizeAtOnce(info.attributes(for: user)),
@@ -175,7 +176,7 @@ final class Dispatcher: RequestService {
     private func route(_ call: Call) async throws -> Answer {
         if call.info.isResource {
             if call.info.group == NodeMetrics.group { return try await nodeMetrics(call) }
-            return try await resource(call)
+            return deprecated(call, try await resource(call))
         }
         return try await nonResource(call)
     }

@@ -19,7 +19,7 @@ enum BodyReader {
         switch type {
         case "", "application/json", "text/json": return try json(request.body, as: kind)
         case "application/yaml", "application/x-yaml": return try yaml(request.body, as: kind)
-        case Protobuf.mediaType:
+        case Protobuf.mediaType where catalog.custom(kind) == nil:
             do {
                 return DecodedBody(
                     value: try Protobuf.decode(Array(request.body.readableBytesView), expecting: kind))
@@ -27,7 +27,8 @@ enum BodyReader {
                 throw malformed(kind, "protobuf parse error: \(error)")
             }
         default:
-            throw unsupported(accepted: Representation.accepted)
+            let isCustom = catalog.custom(kind) != nil
+            throw unsupported(accepted: isCustom ? Array(Representation.accepted.dropLast()) : Representation.accepted)
         }
     }
 

@@ -32,7 +32,8 @@ extension Dispatcher {
             return .response(encoded(with(head, "items", list.items.map(partialMetadata)), form))
         case .whole:
             let head: JSON = [
-                "kind": .string(definition.kind.kind + "List"), "apiVersion": .string(definition.kind.apiVersion),
+                "kind": .string(backend.catalog.listKind(definition)),
+                "apiVersion": .string(definition.kind.apiVersion),
                 "metadata": metadata,
             ]
             if form.encoding == .json, !form.isPretty {

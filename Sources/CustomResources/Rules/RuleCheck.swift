@@ -149,8 +149,6 @@ struct RuleCheck {
         let rule = Rule(json, type: type)
         switch rule.program {
         case .failure(let problem):
-            // Until there is a compiler: rules are kept, and not evaluated.
-            if problem.description.contains("cannot be compiled by this version") { return }
             problems.append(.invalid("\(field).rule", json, "compilation failed: \(problem.description)"))
             return
         case .success(let program):

@@ -142,7 +142,6 @@ private struct RuleRun {
             switch rule.program {
             case .success(let compiled): program = compiled
             case .failure(let problem):
-                if problem.description.contains("cannot be compiled by this version") { return }
                 problems.append(.invalid(path.text, typeName, "rule compile error: \(problem.description)"))
                 return
             }

@@ -10,6 +10,8 @@ public protocol CustomKind: AnyObject, Sendable {
     var definition: ResourceDefinition { get }
     /// Tells kinds apart, also from those that are gone.
     var serial: UInt64 { get }
+    /// What answers of a deprecated version warn of; nil for any other.
+    var deprecationWarning: String? { get }
     /// The kind of its lists.
     var listKind: String { get }
     /// Drops the members that the schema does not have. `apiVersion`, `kind` and `metadata` are not touched.

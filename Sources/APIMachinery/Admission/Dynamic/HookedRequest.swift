@@ -95,8 +95,9 @@ extension HookedRequest {
         if let scale = request.scaleKind {
             subresource = "scale"
             kind = scale
-            object = Machinery.scale(of: Object(request.object), kind: scale)
-            if let old = request.old { oldObject = Machinery.scale(of: old, kind: scale) }
+            let paths = machinery.custom(definition)?.scale
+            object = Machinery.scale(of: Object(request.object), kind: scale, custom: paths)
+            if let old = request.old { oldObject = Machinery.scale(of: old, kind: scale, custom: paths) }
         }
         self.init(
             operation, definition, kind: kind, subresource: subresource, key: key, object: object,
