@@ -116,12 +116,12 @@ def test_scale_and_apply(boats, namespace):
     namespace.kubectl("scale", "boat", "a", "--replicas=4")
     found = json.loads(namespace.kubectl("get", "boat", "a", "-o", "json").stdout)
     assert found["spec"]["crew"] == 4 and found["metadata"]["generation"] == 2
-    one = boat("p", "length: 5, ports: [{name: x, days: 1}]")
-    two = boat("p", "ports: [{name: y, days: 2}]")
+    one = boat("p", "length: 5, ports: [{name: north, days: 1}]")
+    two = boat("p", "ports: [{name: south, days: 2}]")
     namespace.kubectl("apply", "--server-side", "--field-manager=one", "-f", "-", text=one)
     namespace.kubectl("apply", "--server-side", "--field-manager=two", "-f", "-", text=two)
     ports = namespace.kubectl("get", "boat", "p", "-o", "jsonpath={.spec.ports[*].name}").stdout
-    assert sorted(ports.split()) == ["x", "y"]
+    assert sorted(ports.split()) == ["north", "south"]
     refused(
         namespace, 'conflict with "one": .spec.length', "apply", "--server-side", "--field-manager=two", "-f", "-",
         manifest=boat("p", "length: 6"))

@@ -44,10 +44,10 @@ public final class CustomVersion: CustomKind {
         let subresources = version["subresources"]
         hasStatus = !subresources["status"].isNull
         scale = subresources["scale"].isNull ? nil : ScalePaths(subresources["scale"])
-        // Discovery says a terminating kind takes no writes any more.
-        let writes = isTerminating ? [] : ["patch", "create", "update"]
+        // Nothing new comes to a kind that goes; what is there can still lose its finalizers.
+        let writes = isTerminating ? ["patch", "update"] : ["patch", "create", "update"]
         var rows: [ResourceDefinition.Subresource] = []
-        let partVerbs = ["get"] + (isTerminating ? [] : ["patch", "update"])
+        let partVerbs = ["get", "patch", "update"]
         if hasStatus { rows.append(.init(name: "status", kind: kind, verbs: partVerbs)) }
         if scale != nil {
             rows.append(
