@@ -150,7 +150,9 @@ public struct StatusError: Error, Sendable, Hashable, CustomStringConvertible {
         if !causes.isEmpty {
             details["causes"] = .array(
                 causes.map { cause in
-                    var json: JSON = ["reason": .string(cause.reason), "message": .string(cause.message)]
+                    var json: JSON = [:]
+                    if !cause.reason.isEmpty { json["reason"] = .string(cause.reason) }
+                    if !cause.message.isEmpty { json["message"] = .string(cause.message) }
                     if !cause.field.isEmpty { json["field"] = .string(cause.field) }
                     return json
                 })
