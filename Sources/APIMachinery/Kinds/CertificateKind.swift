@@ -57,9 +57,11 @@ enum CertificateKind {
         ["Approved", "Denied"].contains(condition["type"].string ?? "")
     }
 
-    /// The verdicts of one list beside all other conditions of another, each with its times.
+    /// The verdicts of one list beside all other conditions of another, each with its times. One list keeps its order.
     static func conditions(verdicts: JSON, others: JSON, old: JSON) -> JSON {
-        let list = verdicts.elements.filter(isVerdict) + others.elements.filter { !isVerdict($0) }
+        let list =
+            verdicts == others
+            ? others.elements : verdicts.elements.filter(isVerdict) + others.elements.filter { !isVerdict($0) }
         let now = JSON.string(Timestamp.now.rfc3339)
         return .array(
             list.map { condition in
