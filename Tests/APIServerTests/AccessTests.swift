@@ -41,6 +41,10 @@ import Testing
                 #expect(me.code == 201)
                 #expect(me.json["status"]["userInfo"]["username"] == "kubernetes-admin")
                 #expect(me.json["status"]["userInfo"]["groups"].elements.contains("system:masters"))
+                let table = try await client.post(
+                    "/apis/authentication.k8s.io/v1/selfsubjectreviews", "{}",
+                    ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"])
+                #expect(table.code == 406)
                 let acted = try await client.post(
                     "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
                     #"{"spec":{"resourceAttributes":{"verb":"create","resource":"pods"}}}"#,

@@ -55,9 +55,11 @@ struct Representation: Sendable, Hashable {
     init() {}
 
     /// Picks the best of what the client accepts and the kind has.
-    /// - Parameter protobuf: whether whole objects have a protobuf form. Metadata always have one, tables never.
+    /// - Parameters:
+    ///   - protobuf: whether whole objects have a protobuf form. Metadata always have one, tables never.
+    ///   - shapes: whether it can be shown as a table and as metadata; questions that are answered and forgotten cannot.
     /// - Throws: `StatusError` 406.
-    init(_ request: Request, protobuf: Bool = true) throws {
+    init(_ request: Request, protobuf: Bool = true, shapes: Bool = true) throws {
         isPretty = Representation.wantsPretty(request)
         guard let accept = request.headers.first(name: "accept"), accept != "application/json", accept != "*/*" else {
             return
@@ -73,6 +75,7 @@ struct Representation: Sendable, Hashable {
         }) {
             guard let encoding = Representation.encoding(range.type), let shape = Representation.shape(range.parameters)
             else { continue }
+            if shape != .whole && !shapes { continue }
             if encoding == .protobuf, shape == .table || (shape == .whole && !protobuf) { continue }
             self.encoding = encoding
             self.shape = shape

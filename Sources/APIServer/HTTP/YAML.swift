@@ -27,25 +27,45 @@ enum YAML {
             // Only the first document counts.
             root = try Parser(yaml: text).nextRoot()
         } catch {
-            throw Problem(description: describe(error))
+            throw Problem(description: describe(error, in: text))
         }
         guard let root else { return .null }
         var budget = maximumNodes
         return try convert(root, depth: 0, &budget)
     }
 
-    private static func describe(_ error: any Error) -> String {
+    private static func describe(_ error: any Error, in text: String) -> String {
         guard let error = error as? YamlError else { return "\(error)" }
         switch error {
         case .duplicatedKeysInMapping(let names, let context):
-            let line = context.mark.line
-            return names.map { "line \(line): key \"\($0)\" already set in map" }.joined(separator: ", ")
+            return names.map { name in
+                let line = secondLine(of: name, from: context.mark.line, in: text)
+                return "line \(line): key \"\(name)\" already set in map"
+            }.joined(separator: ", ")
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             return "line \(mark.line): \(problem)"
         default:
             return "the text is not valid YAML"
         }
+    }
+
+    /// The line on which a key stands for the second time, at the same depth; the library tells only where it stood first.
+    private static func secondLine(of key: String, from first: Int, in text: String) -> Int {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        var column: Int?
+        for (index, line) in lines.enumerated().dropFirst(max(first - 1, 0)) {
+            let rest = line.drop { $0 == " " || $0 == "-" }
+            let name = rest.prefix { $0 != ":" }.filter { $0 != "\"" && $0 != "'" }
+            guard name == key, rest.count > name.count else { continue }
+            let depth = line.count - rest.count
+            guard let known = column else {
+                column = depth
+                continue
+            }
+            if depth == known { return index + 1 }
+        }
+        return first
     }
 
     /// Counts what looks like an alias (`*name` where a value may stand), when there are anchors at all.

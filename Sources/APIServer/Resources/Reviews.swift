@@ -12,6 +12,7 @@ extension Dispatcher {
         guard call.info.verb == "create",
             resource.group == "authentication.k8s.io" || resource.group == "authorization.k8s.io"
         else { return nil }
+        _ = try Representation(call.request, shapes: false)
         var body = try BodyReader.read(call.request, as: definition.kind, backend.catalog).value
         guard body.object != nil else { throw StatusError.badRequest("the body must be a \(definition.kind.kind)") }
         if let kind = body["kind"].string, kind != definition.kind.kind {
