@@ -44,9 +44,10 @@ final class DynamicAdmission: Sendable {
         var isOpen = false
     }
     private let state = Mutex(State())
-    /// Wakes whoever writes the status of validating policies.
-    let policyChanges: AsyncStream<Void>
-    private let policyWake: AsyncStream<Void>.Continuation
+    /// Revisions at which validating policies changed, for whoever writes their status. The caches show a revision a moment
+    /// after it was told here.
+    let policyChanges: AsyncStream<Revision>
+    private let policyWake: AsyncStream<Revision>.Continuation
 
     init() {
         (policyChanges, policyWake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -82,7 +83,9 @@ final class DynamicAdmission: Sendable {
                 return
             }
             self?.change { body(&$0, old, new) }
-            if new?.kind.kind == "ValidatingAdmissionPolicy" { self?.policyWake.yield() }
+            if let new, new.kind.kind == "ValidatingAdmissionPolicy" {
+                self?.policyWake.yield(new.metadata.resourceVersion)
+            }
         }
     }
 

@@ -107,7 +107,8 @@ extension Machinery {
         let policies = GroupResource(group: DynamicAdmission.group, resource: "validatingadmissionpolicies")
         guard let cache = caches[policies] else { return }
         let context = RequestContext(user: .system, fieldManager: "kube-controller-manager", fieldValidation: .ignore)
-        for await _ in dynamic.policyChanges {
+        for await revision in dynamic.policyChanges {
+            guard await caches.gate.wait(for: revision) else { return }
             for policy in cache.all() {
                 let generation = policy.metadata.generation
                 let status = policy.tree["status"]
