@@ -29,6 +29,8 @@ let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "s
 let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let httpServer: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
@@ -59,6 +61,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
@@ -68,6 +71,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -79,7 +83,8 @@ let package = Package(
             dependencies: [
                 "APIServer", "APIMachinery", "Controllers", "Scheduler", "NodeAgent", "ServiceNetwork", "ClusterDNS",
                 "ContainerRuntime", "Streaming", "Security", "Store", "Schema", "ClusterClient", "ObjectModel", "JSON",
-                "HTTPAccess", "LoadGenerator", "Webhooks",
+                "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
+                "MesosAgent", "Marathon",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
@@ -110,7 +115,35 @@ let package = Package(
         room("CEL", ["RegularExpression", "ObjectModel", "JSON", collections]),
         // RE2's syntax in time linear in the text, for patterns that clients write.
         room("RegularExpression"),
-        room("Scheduler", ["Ledger", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
+        // The Mesos window: scheduler, operator and agent APIs.
+        room(
+            "MesosMaster",
+            [
+                "MesosModel", "Allocator", "Ledger", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON",
+                collections, deque, nioCore, log, lifecycle,
+            ]),
+        room(
+            "MesosAgent",
+            [
+                "MesosModel", "HTTPWindow", "ContainerRuntime", "ClusterClient", "ObjectModel", "JSON", collections,
+                nioCore, log, lifecycle, systemPackage,
+            ]),
+        // Marathon's /v2 for long-running apps and pods.
+        room(
+            "Marathon",
+            [
+                "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", collections,
+                deque, nioCore, log, lifecycle,
+            ]),
+        // Who is offered what: weighted hierarchical dominant resource fairness with quotas.
+        room("Allocator", ["MesosModel", "JSON", collections]),
+        // Messages, resources and names of Mesos.
+        room("MesosModel", ["ObjectModel", "JSON", collections, crypto]),
+        // Plain HTTP for the windows.
+        room("HTTPWindow", ["ObjectModel", "JSON", httpServer, httpTypes, nioCore, nioPosix, log, lifecycle]),
+        room(
+            "Scheduler",
+            ["Ledger", "MesosModel", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
         room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
         room(
             "NodeAgent",
@@ -119,7 +152,9 @@ let package = Package(
                 nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
             ]),
         room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
-        room("ClusterDNS", ["ClusterClient", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
+        room(
+            "ClusterDNS",
+            ["ClusterClient", "HTTPWindow", "MesosModel", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
         room("Ledger", ["ObjectModel", "JSON", collections]),
         room(
             "ContainerRuntime",
@@ -144,6 +179,27 @@ let package = Package(
                 nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
             ]),
         tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
+        tests("HTTPWindow", ["JSON", httpClient, nioCore, log, lifecycle]),
+        tests("MesosModel", ["JSON", "ObjectModel"]),
+        tests("Allocator", ["MesosModel", "JSON"]),
+        tests(
+            "MesosMaster",
+            [
+                "MesosModel", "Allocator", "APIMachinery", "Store", "Ledger", "HTTPWindow", "ClusterClient",
+                "ObjectModel", "JSON", httpClient, nioCore, log, lifecycle,
+            ]),
+        tests(
+            "MesosAgent",
+            [
+                "MesosModel", "APIMachinery", "Store", "HTTPWindow", "ContainerRuntime", "ClusterClient", "ObjectModel",
+                "JSON", httpClient, nioCore, log, lifecycle,
+            ]),
+        tests(
+            "Marathon",
+            [
+                "MesosModel", "APIMachinery", "Store", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON", httpClient,
+                nioCore, log, lifecycle,
+            ]),
         tests("CustomResources", ["CEL", "Schema", "ObjectModel", "JSON"]),
         tests("CEL", ["ObjectModel", "JSON"]),
         tests("RegularExpression"),

@@ -1,3 +1,5 @@
+import ObjectModel
+
 /// Client configuration files that kubectl and client libraries read.
 public enum Kubeconfig {
     /// A kubeconfig for one user with a client certificate; everything is embedded, no file beside it is needed.

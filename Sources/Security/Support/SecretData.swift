@@ -1,4 +1,5 @@
 public import JSON
+import ObjectModel
 
 /// The base64 values of Secrets and of other byte fields.
 public enum SecretData {

@@ -1,6 +1,7 @@
 import Crypto
 import FoundationEssentials
 public import JSON
+import ObjectModel
 import _CryptoExtras
 
 /// The key that signs service-account tokens: RSA with SHA-256 (`RS256`), which every OIDC verifier accepts without

@@ -1,5 +1,5 @@
 /// Base64 (RFC 4648): the standard alphabet with padding, and the URL alphabet without.
-enum Base64 {
+public enum Base64 {
     private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
     private static let urlValues: [UInt8] = {
@@ -9,14 +9,14 @@ enum Base64 {
     }()
 
     /// Standard alphabet, padded with `=`.
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
+    public static func encode(_ bytes: some Collection<UInt8>) -> String {
         var out = encode(bytes, standard)
         while out.count % 4 != 0 { out.append(0x3D) }
         return String(decoding: out, as: UTF8.self)
     }
 
     /// URL alphabet without padding, as in JWTs.
-    static func encodeURL(_ bytes: some Collection<UInt8>) -> String {
+    public static func encodeURL(_ bytes: some Collection<UInt8>) -> String {
         String(decoding: encode(bytes, url), as: UTF8.self)
     }
 
@@ -39,7 +39,7 @@ enum Base64 {
     }
 
     /// Decodes the standard alphabet; padding may be missing.
-    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         var body = Array(text)
         while body.last == 0x3D { body.removeLast() }
         for index in body.indices {
@@ -55,7 +55,7 @@ enum Base64 {
 
     /// Decodes the URL alphabet strictly: no padding, no other character, no stray bits, so that each byte string has
     /// exactly one spelling and a token cannot be respelled.
-    static func decodeURL(_ text: some Collection<UInt8>) -> [UInt8]? {
+    public static func decodeURL(_ text: some Collection<UInt8>) -> [UInt8]? {
         var out: [UInt8] = []
         out.reserveCapacity(text.count * 3 / 4)
         var pending: UInt32 = 0

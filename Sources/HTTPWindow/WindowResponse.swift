@@ -1,0 +1,60 @@
+public import JSON
+import NIOCore
+
+/// The answer of a window.
+public struct WindowResponse: Sendable {
+    enum Body: Sendable {
+        case bytes([UInt8])
+        /// Written while the client reads.
+        case stream(@Sendable (WindowWriter) async throws -> Void)
+    }
+    public var status: Int
+    public var headers: [(name: String, value: String)]
+    let body: Body
+
+    /// An answer with a body of known length.
+    public init(_ status: Int, headers: [(name: String, value: String)] = [], bytes: [UInt8] = []) {
+        self.status = status
+        self.headers = headers
+        body = .bytes(bytes)
+    }
+
+    /// JSON.
+    public init(_ status: Int = 200, headers: [(name: String, value: String)] = [], json: JSON) {
+        self.init(
+            status, headers: [("Content-Type", "application/json")] + headers, bytes: json.encoded())
+    }
+
+    /// Plain text.
+    public init(_ status: Int, headers: [(name: String, value: String)] = [], text: String) {
+        self.init(
+            status, headers: [("Content-Type", "text/plain; charset=utf-8")] + headers, bytes: Array(text.utf8))
+    }
+
+    /// A body that is written while the client reads, chunked. `write` runs in a task that is cancelled when the client
+    /// closes its connection; when it returns, the answer ends.
+    public init(
+        _ status: Int = 200, headers: [(name: String, value: String)],
+        stream: @escaping @Sendable (WindowWriter) async throws -> Void
+    ) {
+        self.status = status
+        self.headers = headers
+        body = .stream(stream)
+    }
+}
+
+/// Where a streamed body goes.
+public struct WindowWriter: Sendable {
+    let send: @Sendable (ByteBuffer) async throws -> Void
+
+    /// Sends bytes; returns when the connection takes more (back-pressure).
+    /// - Throws: when the client is gone.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await send(ByteBuffer(bytes: bytes))
+    }
+
+    /// Sends text.
+    public func write(_ text: String) async throws {
+        try await send(ByteBuffer(string: text))
+    }
+}

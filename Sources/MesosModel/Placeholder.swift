@@ -1,0 +1,2 @@
+/// To be replaced by the first file of this room.
+enum PlaceholderMesosModel {}
