@@ -36,12 +36,19 @@ public struct LoadRig: Sendable {
         do {
             try await body(control, channels)
         } catch {
-            _ = try? await control.send("DELETE", "/api/v1/namespaces/\(namespace)").get()
+            try? await deleteNamespace(tls)
             throw error
         }
-        _ = try await control.send("DELETE", "/api/v1/namespaces/\(namespace)").get()
+        try await deleteNamespace(tls)
         for channel in channels { await channel.close() }
         await control.close()
+    }
+
+    /// On a connection of its own: servers close one that was idle for the length of a load.
+    private func deleteNamespace(_ tls: HTTPConnection.TLSContext) async throws {
+        let connection = try await HTTPConnection.open(access, tls: tls)
+        _ = try await connection.send("DELETE", "/api/v1/namespaces/\(namespace)").get()
+        await connection.close()
     }
 
     private static func namespaceObject(_ name: String) -> String {
