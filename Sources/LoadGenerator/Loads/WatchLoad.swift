@@ -19,7 +19,7 @@ public struct WatchLoad: Sendable {
         self.rate = rate
     }
 
-    /// - Parameter report: gets `update`, the requests that make the changes, and `event`, of which each is one change seen by
+    /// - Parameter report: gets `change`, the requests that make the changes, and `event`, of which each is one change seen by
     ///   one watcher; its latency counts from before the request was sent.
     public func run(report: @Sendable (Measurement) -> Void) async throws {
         let head = RequestHead(rig.access)
@@ -48,8 +48,8 @@ public struct WatchLoad: Sendable {
             let before = ProcessorTime.seconds(of: rig.serverProcesses)
             let start = clock.now
             report(
-                try await rig.phase("update", channels, total: changes, rate: rate) { index, buffer in
-                    head.write("PUT", "\(collection)/load-\(index % objects)", body: body(index), into: &buffer)
+                try await rig.phase("change", channels, total: changes, rate: rate) { index, buffer in
+                    head.write("PUT", "\(collection)/load-\(index % objects)", body: body(index % objects), into: &buffer)
                 })
             let limit = clock.now + .seconds(120)
             while !sink.isComplete, clock.now < limit {
