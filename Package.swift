@@ -138,7 +138,7 @@ let package = Package(
         // Who is offered what: weighted hierarchical dominant resource fairness with quotas.
         room("Allocator", ["MesosModel", "JSON", collections]),
         // Messages, resources and names of Mesos.
-        room("MesosModel", ["ObjectModel", "JSON", collections, crypto]),
+        room("MesosModel", ["RegularExpression", "ObjectModel", "JSON", collections, crypto]),
         // Plain HTTP for the windows.
         room("HTTPWindow", ["ObjectModel", "JSON", httpServer, httpTypes, nioCore, nioPosix, log, lifecycle]),
         room(
