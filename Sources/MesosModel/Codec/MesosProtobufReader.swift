@@ -9,14 +9,17 @@ struct MesosProtobufReader {
     private let bytes: [UInt8]
     private let schema = MesosSchema.shared
     private var position = 0
-    private var valuesLeft = MesosCodec.maximumValues
+    private var valuesLeft: Int
 
-    private init(_ bytes: [UInt8]) {
+    private init(_ bytes: [UInt8], maximumValues: Int) {
         self.bytes = bytes
+        valuesLeft = maximumValues
     }
 
-    static func read(_ bytes: [UInt8], _ place: Int) throws(CodecProblem) -> JSON {
-        var reader = MesosProtobufReader(bytes)
+    static func read(
+        _ bytes: [UInt8], _ place: Int, maximumValues: Int = MesosCodec.maximumValues
+    ) throws(CodecProblem) -> JSON {
+        var reader = MesosProtobufReader(bytes, maximumValues: maximumValues)
         return .object(try reader.message(place, end: bytes.count, onto: JSONObject(), depth: 0))
     }
 
