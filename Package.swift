@@ -82,7 +82,8 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "APIServer", "APIMachinery", "Controllers", "Scheduler", "NodeAgent", "ServiceNetwork", "ClusterDNS",
-                "ContainerRuntime", "Streaming", "Security", "Store", "Schema", "ClusterClient", "ObjectModel", "JSON",
+                "ContainerRuntime", "ProcessShim", "Streaming", "Security", "Store", "Schema", "ClusterClient",
+                "ObjectModel", "JSON",
                 "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
                 "MesosAgent", "Marathon",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
@@ -150,6 +151,7 @@ let package = Package(
             [
                 "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
                 nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
+                subprocess,
             ]),
         room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
         room(
@@ -159,10 +161,13 @@ let package = Package(
         room(
             "ContainerRuntime",
             [
-                "WireCRI", "CLinux", "Streaming", "ObjectModel", "JSON", crypto, grpcCore, grpcTransport, grpcProtobuf,
-                protobuf,
+                "ProcessShim", "WireCRI", "CLinux", "Streaming", "ObjectModel", "JSON", crypto, grpcCore, grpcTransport,
+                grpcProtobuf, protobuf,
                 log, lifecycle, subprocess, systemPackage, nioCore, nioPosix,
             ]),
+        // What supervises one plain program: forked by a small helper process, so it must stay free of threads and NIO.
+        room("ProcessShim", ["CLinux", "JSON"]),
+        .executableTarget(name: "apus-process-shim", dependencies: ["ProcessShim"], swiftSettings: settings),
         // Channel protocols of exec, attach and port-forward: SPDY/3.1 and WebSocket framing.
         room("Streaming", ["CZlib", "ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioWebSocket, log]),
         room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
@@ -229,7 +234,7 @@ let package = Package(
         // Load against any Kubernetes API server: how we compare.
         room("LoadGenerator", ["HTTPAccess", "JSON", nioCore, histogram]),
 
-        tests("ContainerRuntime", ["Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
+        tests("ContainerRuntime", ["apus-process-shim", "Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
         tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON", log]),
         tests("Streaming", ["ObjectModel", "JSON", nioCore, nioPosix, nioWebSocket, log]),
 

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// An element is always taken; its sender is then suspended until what waits costs less than the limit again. So the
 /// memory is bounded by the limit plus one element per concurrent sender.
-final class BoundedQueue<Element: Sendable>: Sendable {
+package final class BoundedQueue<Element: Sendable>: Sendable {
     private struct State {
         var elements = CircularBuffer<(element: Element, cost: Int)>()
         var cost = 0
@@ -31,13 +31,13 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     private let limit: Int
     private let state = Mutex(State())
 
-    init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
     }
 
     /// - Returns: false when nobody will receive the element, or the sending task was cancelled.
     @discardableResult
-    func send(_ element: Element, cost: Int = 1) async -> Bool {
+    package func send(_ element: Element, cost: Int = 1) async -> Bool {
         guard offer(element, cost: cost, always: true) else { return false }
         let id: UInt64? = state.withLock { state in
             guard state.cost > limit, !state.isAbandoned, state.end == nil else { return nil }
@@ -64,7 +64,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     /// - Parameter always: also when the queue is full; else a full queue refuses.
     /// - Returns: whether it was taken.
     @discardableResult
-    func offer(_ element: Element, cost: Int = 1, always: Bool = false) -> Bool {
+    package func offer(_ element: Element, cost: Int = 1, always: Bool = false) -> Bool {
         let (isTaken, receiver) = state.withLock { state -> (Bool, CheckedContinuation<Element?, any Error>?) in
             guard state.end == nil, !state.isAbandoned, always || state.cost < limit else { return (false, nil) }
             if let receiver = state.receiver {
@@ -80,7 +80,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     }
 
     /// No more elements will come; those that wait are still received. The first call counts.
-    func finish(throwing error: (any Error)? = nil) {
+    package func finish(throwing error: (any Error)? = nil) {
         let (receiver, senders) = state.withLock { state in
             guard state.end == nil else {
                 return (nil as CheckedContinuation<Element?, any Error>?, [CheckedContinuation<Void, Never>]())
@@ -94,7 +94,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     }
 
     /// The receiver wants no more: what waits is dropped, senders go on.
-    func abandon() {
+    package func abandon() {
         let (receiver, senders) = state.withLock { state in
             state.isAbandoned = true
             state.elements.removeAll()
@@ -107,7 +107,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     }
 
     /// The next element; nil at the end. Only one task may wait at a time.
-    func next() async throws -> Element? {
+    package func next() async throws -> Element? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let (answer, senders) = state.withLock { state -> (Answer, [CheckedContinuation<Void, Never>]) in
@@ -140,7 +140,7 @@ final class BoundedQueue<Element: Sendable>: Sendable {
     }
 
     /// The queue as a stream for one reader: it takes an element when it is asked for one.
-    var stream: AsyncThrowingStream<Element, any Error> {
+    package var stream: AsyncThrowingStream<Element, any Error> {
         AsyncThrowingStream { try await self.next() }
     }
 }

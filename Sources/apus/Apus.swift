@@ -1,7 +1,23 @@
 import ArgumentParser
+import Dispatch
+import Glibc
+import ProcessShim
+
+/// Where the program begins. The helper of the process runtime is this same program: it must branch off before anything
+/// makes a thread, because it forks.
+@main
+enum Main {
+    static func main() {
+        if CommandLine.arguments.count == 2, CommandLine.arguments[1] == ProcessShim.argument { ProcessShim.run() }
+        Task {
+            await Apus.main()
+            exit(0)
+        }
+        dispatchMain()
+    }
+}
 
 /// The `apus` command. Subcommands parse the command line, compose services and run them; the work is in the modules.
-@main
 struct Apus: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",

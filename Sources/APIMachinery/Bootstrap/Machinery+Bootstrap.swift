@@ -17,6 +17,10 @@ extension Machinery {
                     "description": .string(priorityClass.description),
                 ])
         }
+        // Plain programs of the machine: see `ProcessRuntime`.
+        try await ensure(
+            GroupVersionResource(group: "node.k8s.io", version: "v1", resource: "runtimeclasses"),
+            ["metadata": ["name": "process"], "handler": "process"])
         try await ensure(
             GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "servicecidrs"),
             ["metadata": ["name": "kubernetes"], "spec": ["cidrs": [.string(allocator.range.description)]]])

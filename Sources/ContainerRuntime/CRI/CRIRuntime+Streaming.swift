@@ -78,6 +78,11 @@ extension CRIRuntime {
         }
     }
 
+    /// Path of a sandbox's network namespace; nil when it uses the host's.
+    func networkNamespace(ofSandbox id: String) async throws(RuntimeError) -> String? {
+        Self.networkNamespace(try await sandbox(id, verbose: true))
+    }
+
     /// Path of the sandbox's network namespace; nil when it uses the host's.
     private static func networkNamespace(_ response: Runtime_V1_PodSandboxStatusResponse) -> String? {
         if response.status.linux.namespaces.options.network == .node { return nil }

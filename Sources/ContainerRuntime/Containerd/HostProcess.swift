@@ -77,8 +77,11 @@ struct ProcessEntry: Sendable {
 enum DetachedLauncher {
     /// Starts a program in its own session: it gets no signal meant for us, and goes on when we die.
     ///
-    /// Standard output and error are appended to `logPath`; no other descriptor of ours is inherited.
-    static func start(_ path: String, _ arguments: [String], logPath: String) throws(RuntimeError) -> pid_t {
+    /// Standard output and error are appended to `logPath`; no other descriptor of ours is inherited, except `input`,
+    /// which becomes standard input.
+    static func start(_ path: String, _ arguments: [String], logPath: String, input: Int32 = -1) throws(RuntimeError)
+        -> pid_t
+    {
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         posix_spawn_file_actions_init(&actions)
@@ -87,7 +90,11 @@ enum DetachedLauncher {
             posix_spawn_file_actions_destroy(&actions)
             posix_spawnattr_destroy(&attributes)
         }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if input >= 0 {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         posix_spawn_file_actions_addopen(&actions, 1, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o640)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         clinux_spawn_close_from(&actions, 3)

@@ -15,6 +15,7 @@ struct AgentContext: Sendable {
     let volumes: VolumeManager
     let cgroups: CgroupManager
     let prober: Prober
+    let fetcher: Fetcher
     let recorder: EventRecorder
     let services: Informer<ServiceView>
     let logs: LogFiles

@@ -78,6 +78,9 @@ public final class NodeAgent: Service {
                 podsDirectory: configuration.dataDirectory + "/pods", client: client, cache: cache, logger: logger),
             cgroups: CgroupManager(prefix: "/apus-\(configuration.clusterID)", logger: logger),
             prober: Prober(runtime: runtime, version: configuration.version),
+            fetcher: Fetcher(
+                cacheDirectory: ProcessLayout(dataDirectory: configuration.dataDirectory).root + "/.cache",
+                logger: logger),
             recorder: EventRecorder(client: client, host: configuration.nodeName, logger: logger),
             services: Informer(.services, client: client, logger: logger) { ServiceView($0) },
             logs: LogFiles(root: configuration.dataDirectory + "/logs"), facts: facts,
@@ -108,6 +111,7 @@ public final class NodeAgent: Service {
             try await self.work()
         }
         await context.prober.shutDown()
+        await context.fetcher.shutDown()
     }
 
     private func work() async throws {

@@ -36,7 +36,9 @@ extension PodWorker {
             }
             do {
                 let status = try await context.runtime.containerStatus(summary.id)
-                if let record = ContainerRecord(summary, status) { result.containers.append(record) }
+                if let record = ContainerRecord(summary, status) {
+                    result.containers.append(withFetchFailure(record))
+                }
             } catch {
                 // Removed since it was listed.
                 if error.code != .notFound { throw error }

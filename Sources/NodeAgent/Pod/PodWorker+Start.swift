@@ -110,6 +110,10 @@ extension PodWorker {
                 container.backoffKey, event: Timestamp(microseconds: previous.finishedAt / 1000), now: .now)
         }
         guard let sandbox = runtimeState.sandbox else { return }
+        if let problem = imageProblem(container, sandbox: sandbox.id) {
+            fail(container, "CreateContainerError", problem, retry: .seconds(60))
+            return
+        }
         guard let image = await image(for: container) else { return }
         if Task.isCancelled || ending != nil { return }
         let config: ContainerConfig
@@ -139,6 +143,14 @@ extension PodWorker {
         record.imageReference = image.digests.first ?? image.id
         self.record(record)
         context.event(pod, .normal, "Created", "Created container: \(container.name)", container: container)
+        if let failed = await fetch(container, record) {
+            if failed.isExited {
+                self.record(failed)
+                waiting[container.name] = nil
+                wake.yield()
+            }
+            return
+        }
         do {
             try await context.runtime.startContainer(record.id)
         } catch {

@@ -186,7 +186,10 @@ struct PodStatusBuilder: Sendable {
             ]
         ]
     }
-    static func containerID(_ id: String) -> String { id.contains("://") ? id : "containerd://\(id)" }
+    static func containerID(_ id: String) -> String {
+        if id.contains("://") { return id }
+        return (id.hasPrefix(ProcessRuntime.idPrefix) ? "process://" : "containerd://") + id
+    }
     static func time(_ nanoseconds: Int64) -> String {
         Timestamp(microseconds: nanoseconds / 1000).rfc3339
     }

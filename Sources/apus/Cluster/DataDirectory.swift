@@ -68,7 +68,7 @@ final class DataDirectory: Sendable {
     /// Everything below the folder that Apus makes.
     static let ownNames = [
         "store", "pki", "pods", "logs", "containerd", "cni", "images", "plugins", "run",
-        "volumes", "manifests",
+        "volumes", "manifests", "process",
     ]
 
     let path: String

@@ -13,11 +13,12 @@ struct NodeServices: Sendable {
     let agent: NodeAgent
     let containerd: ContainerdSupervisor
     let runtime: CRIRuntime
+    let processes: ProcessRuntime
     let proxy: ServiceProxy
     let dns: DNSServer
 
     /// The services that the others stand on.
-    var runtimes: [any Service] { [containerd, runtime] }
+    var runtimes: [any Service] { [containerd, runtime, processes] }
     var services: [any Service] { [proxy, NetworkFirst(agent, proxy), NetworkFirst(dns, proxy)] }
 
     /// - Parameter client: makes a client for the component of that name.
@@ -27,13 +28,16 @@ struct NodeServices: Sendable {
         let identity = plan.identity
         let containerd = ContainerdSupervisor(identity.containerdSettings(plan.data), logger: logger)
         let runtime = try CRIRuntime(socketPath: containerd.settings.socketPath, logger: logger)
+        let processes = ProcessRuntime(
+            ProcessRuntime.Settings(dataDirectory: plan.data.path), network: runtime, logger: logger)
         var configuration = NodeAgent.Configuration(
             nodeName: identity.nodeName, nodeIP: identity.nodeIP, podCIDR: identity.nodePodCIDR,
             dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10))
         configuration.evictionThresholds = plan.evictionThresholds
         configuration.parseManifest = { try Manifest.parse($0) }
         let agent = NodeAgent(
-            configuration: configuration, client: client("kubelet"), runtime: runtime, logger: logger)
+            configuration: configuration, client: client("kubelet"),
+            runtime: RuntimeRouter(containers: runtime, processes: processes), logger: logger)
         let proxy = ServiceProxy(
             configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
         let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""
@@ -43,7 +47,8 @@ struct NodeServices: Sendable {
                 hostResolvers: resolvers),
             client: client("cluster-dns"), logger: logger)
         return NodeServices(
-            name: identity.nodeName, agent: agent, containerd: containerd, runtime: runtime, proxy: proxy, dns: dns)
+            name: identity.nodeName, agent: agent, containerd: containerd, runtime: runtime,
+            processes: processes, proxy: proxy, dns: dns)
     }
 }
 

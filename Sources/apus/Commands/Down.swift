@@ -34,6 +34,7 @@ struct Down: AsyncParsableCommand {
         var logger = Logger(label: "apus", factory: { PlainLogHandler(label: $0) })
         logger.logLevel = .warning
         print("stopping the workloads")
+        await ProcessRuntime(ProcessRuntime.Settings(dataDirectory: data.path), logger: logger).shutDown()
         let supervisor = ContainerdSupervisor(identity.containerdSettings(data), logger: logger)
         try await supervisor.shutdown(purge: purge)
         print("removing network rules")
