@@ -9,7 +9,7 @@ extension ProcessRuntime {
         async throws(RuntimeError) -> String
     {
         let sandbox = try sandbox(id, "CreateContainer")
-        guard Self.isHost(config.userImage) || Self.isHost(config.image) else {
+        guard Self.isHost(config.userImage.isEmpty ? config.image : config.userImage) else {
             throw RuntimeError(
                 .invalidArgument, operation: "CreateContainer",
                 "the process runtime runs programs of the machine: the image must be \"\(Self.image)\", "
