@@ -97,7 +97,7 @@ let package = Package(
                 "APIMachinery", "Streaming", "Security", "ClusterClient", "Schema", "ObjectModel", "JSON",
                 nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioTLS, nioWebSocket, httpClient, yaml, crypto, x509,
                 log,
-                lifecycle, "CZlib",
+                lifecycle, "Compression",
             ]),
         // Verbs on kinds without HTTP: storage, watch cache, admission, validation, allocation.
         room(
@@ -141,7 +141,13 @@ let package = Package(
         // Messages, resources and names of Mesos.
         room("MesosModel", ["RegularExpression", "ObjectModel", "JSON", collections, crypto]),
         // Plain HTTP for the windows.
-        room("HTTPWindow", ["ObjectModel", "JSON", httpServer, httpTypes, nioCore, nioPosix, log, lifecycle]),
+        room(
+            "HTTPWindow",
+            [
+                "Compression", "ObjectModel", "JSON", httpServer, httpTypes, nioCore, nioPosix, crypto, log, lifecycle,
+            ]),
+        // Gzip for answers.
+        room("Compression", ["CZlib", nioCore]),
         room(
             "Scheduler",
             ["Ledger", "MesosModel", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
@@ -184,7 +190,7 @@ let package = Package(
                 nioCore, nioPosix, nioHTTP1, nioSSL, httpClient, lifecycle, log,
             ]),
         tests("APIMachinery", ["Store", "ClusterClient", "Schema", "Security", "ObjectModel", "JSON", log]),
-        tests("HTTPWindow", ["JSON", httpClient, nioCore, log, lifecycle]),
+        tests("HTTPWindow", ["JSON", httpClient, nioCore, nioPosix, log, lifecycle]),
         tests("MesosModel", ["JSON", "ObjectModel"]),
         tests("Allocator", ["MesosModel", "JSON"]),
         tests(
@@ -220,7 +226,7 @@ let package = Package(
         .executableTarget(
             name: "StoreTorture", dependencies: ["Store", log], path: "Tests/StoreTorture", swiftSettings: settings),
         tests("ServiceNetwork", ["ObjectModel", "JSON"]),
-        tests("ClusterDNS", ["ObjectModel", "JSON"]),
+        tests("ClusterDNS", ["MesosModel", "HTTPWindow", "ObjectModel", "JSON", log, lifecycle]),
         tests("JSON"),
         tests("ObjectModel", ["JSON"]),
         tests("Schema", ["ObjectModel", "JSON"]),

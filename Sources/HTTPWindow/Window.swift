@@ -1,8 +1,10 @@
+import Compression
 import HTTPTypes
 import HummingbirdCore
 public import Logging
 import NIOCore
 import NIOPosix
+import ObjectModel
 public import ServiceLifecycle
 import Synchronization
 
@@ -23,11 +25,30 @@ public final class Window: Service {
         public var port: Int
         /// Nil lets everybody in: for loopback only.
         public var credentials: WindowCredentials?
+        /// Paths that are served without credentials, as they stand: a login, for example.
+        public var openPaths: Set<String> = []
+        /// More connections than this wait until others close.
+        public var maximumConnections = 16_384
+
         public init(name: String, address: String = "127.0.0.1", port: Int, credentials: WindowCredentials? = nil) {
             self.name = name
             self.address = address
             self.port = port
             self.credentials = credentials
+        }
+
+        /// Refuses what would let other machines in without a secret.
+        /// - Throws: `WindowError` with a sentence for whoever starts the server.
+        public func validate() throws {
+            let isLoopback = address == "localhost" || IPAddress(address)?.isLoopback == true
+            guard isLoopback || credentials != nil else {
+                throw WindowError(
+                    403,
+                    """
+                    --windows-address is \(address), which other machines can reach: give --credentials FILE with the \
+                    principals that may come in, or leave the windows on 127.0.0.1
+                    """)
+            }
         }
     }
 
@@ -45,18 +66,27 @@ public final class Window: Service {
     /// The port that it listens on, once it does.
     public var port: Int? { bound.withLock { $0 } }
 
+    /// - Throws: `WindowError` for an open address without credentials, `WindowPortInUse`.
     public func run() async throws {
+        try configuration.validate()
         let server = Server(
             childChannelSetup: HTTP1Channel(
                 responder: { [self] request, writer, channel in try await respond(request, writer, channel) },
-                configuration: .init(idleTimeout: .seconds(300))),
+                configuration: .init(additionalChannelHandlers: [CloseWatcher()], idleTimeout: .seconds(300))),
             configuration: ServerConfiguration(
-                address: .hostname(configuration.address, port: configuration.port), serverName: nil, backlog: 1024),
+                address: .hostname(configuration.address, port: configuration.port), serverName: nil, backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    configuration.maximumConnections, logger: quiet)),
             onServerRunning: { [self] channel in
                 bound.withLock { $0 = channel.localAddress?.port }
             },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet)
-        try await server.run()
+        do {
+            try await server.run()
+        } catch let error as IOError where error.errnoCode == 98 {
+            throw WindowPortInUse(
+                name: configuration.name, address: configuration.address, port: configuration.port)
+        }
     }
 
     /// The library reports every broken connection as an error; clients may come and go as they like.
@@ -67,27 +97,48 @@ public final class Window: Service {
     }
 
     private func respond(_ request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
-        let principal = configuration.credentials?.principal(authorization: request.headers[.authorization])
-        if let credentials = configuration.credentials, principal == nil {
-            let refusal = WindowResponse(
-                401, headers: [("WWW-Authenticate", "Basic realm=\"\(credentials.realm)\"")],
-                text: "this window needs a principal and its secret")
-            return try await send(refusal, to: request, writer)
-        }
-        let parts = (request.head.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let reader = BodyReader(
+            request.body,
+            declaredLength: request.headers[.contentLength].flatMap { Int($0) }
+                ?? (request.headers[.transferEncoding] == nil ? 0 : nil))
+        let target = Self.path(of: request.head.path ?? "/")
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let raw = parts.first ?? "/"
+        var principal: String?
+        if let credentials = configuration.credentials {
+            principal = credentials.principal(authorization: request.headers[.authorization])
+            if principal == nil && !configuration.openPaths.contains(String(raw)) {
+                let refusal = WindowResponse(
+                    401, headers: [("WWW-Authenticate", "Basic realm=\"\(credentials.realm)\"")],
+                    text: "this window needs a principal and its secret")
+                return try await send(refusal, to: request, reader, writer, channel)
+            }
+        }
+        // Clients that ask whether to go on wait a second or more for this.
+        if request.headers[.expect]?.lowercased() == "100-continue", (reader.declaredLength ?? 0) <= Self.taken {
+            try await writer.writeInformationalHead(HTTPResponse(status: .continue))
+        }
         let remote = channel.remoteAddress.map { "\($0.ipAddress ?? "unknown"):\($0.port ?? 0)" } ?? "unknown"
-        func windowRequest(_ body: RequestBody) -> WindowRequest {
+        let response = await answer(
             WindowRequest(
                 method: request.method.rawValue, path: PercentCoding.decode(raw), rawPath: String(raw),
                 query: parts.count > 1 ? PercentCoding.parameters(parts[1]) : [], remoteAddress: remote,
-                principal: principal, fields: request.headers, stream: body)
-        }
-        let response = await answer(windowRequest(request.body))
-        try await send(response, to: request, writer)
+                principal: principal, fields: request.headers, reader: reader))
+        try await send(response, to: request, reader, writer, channel)
     }
 
-    private func answer(_ request: WindowRequest) async -> WindowResponse {
+    /// Bytes of a body that are read when no handler wants them.
+    private static let taken = 64 << 20
+
+    /// Path and query of a request's target, which proxies send with scheme and host.
+    private static func path(of target: String) -> Substring {
+        guard !target.hasPrefix("/"), let scheme = target.firstRange(of: "://") else { return target[...] }
+        let rest = target[scheme.upperBound...]
+        return rest.firstIndex(of: "/").map { rest[$0...] } ?? "/"
+    }
+
+    /// What the window answers to a request, without its connection: for windows that pass requests on.
+    public func answer(_ request: WindowRequest) async -> WindowResponse {
         do {
             return try await handler(request)
         } catch let error as WindowError {
@@ -99,42 +150,15 @@ public final class Window: Service {
             return WindowResponse(500, text: "\(error)")
         }
     }
+}
 
-    private func send(_ response: WindowResponse, to request: Request, _ writer: consuming ResponseWriter) async throws
-    {
-        var fields = HTTPFields()
-        for (name, value) in response.headers {
-            if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
-        }
-        let isHead = request.method == .head
-        switch response.body {
-        case .bytes(let bytes):
-            fields[.contentLength] = String(bytes.count)
-            let head = HTTPResponse(status: .init(code: response.status), headerFields: fields)
-            if isHead || bytes.isEmpty {
-                try await writer.writeResponse(head)
-            } else {
-                try await writer.write(
-                    response: head, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
-            }
-        case .stream(let stream):
-            let head = HTTPResponse(status: .init(code: response.status), headerFields: fields)
-            if isHead { return try await writer.writeResponse(head) }
-            let body = try await writer.writeHead(head)
-            let box = WriterBox(body)
-            // The client closing its side ends the stream at once, not at the next write.
-            try await request.body.consumeWithCancellationOnInboundClose { _ in
-                try await stream(WindowWriter { try await box.write($0) })
-            }
-            try await box.finish()
-        }
-    }
-
-    /// Serialises what a stream writes; the library's writer is a value that must not be copied about.
-    private final class WriterBox: @unchecked Sendable {
-        private var writer: any ResponseBodyWriter
-        init(_ writer: any ResponseBodyWriter) { self.writer = writer }
-        func write(_ buffer: ByteBuffer) async throws { try await writer.write(buffer) }
-        func finish() async throws { try await writer.finish(nil) }
+/// Another program listens on a window's port.
+public struct WindowPortInUse: Error, CustomStringConvertible {
+    /// Of the window.
+    public var name: String
+    public var address: String
+    public var port: Int
+    public var description: String {
+        "the port \(port) of the \(name) window on \(address) is in use by another program"
     }
 }

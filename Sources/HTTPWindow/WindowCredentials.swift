@@ -46,17 +46,25 @@ public struct WindowCredentials: Sendable {
         self.init(secrets: secrets, realm: realm)
     }
 
-    /// The principal that an `Authorization` header proves; nil when it proves none.
+    /// The principal that an `Authorization` header proves, by a secret (`Basic …`) or by a token (`Bearer …` or
+    /// `token=…`); nil when it proves none.
     public func principal(authorization: String?) -> String? {
         guard let authorization else { return nil }
+        if authorization.hasPrefix("token=") { return principal(token: String(authorization.dropFirst(6))) }
         let parts = authorization.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "basic", let plain = Base64.decode(parts[1].utf8) else {
-            return nil
-        }
+        guard parts.count == 2 else { return nil }
+        if parts[0].lowercased() == "bearer" { return principal(token: String(parts[1])) }
+        guard parts[0].lowercased() == "basic", let plain = Base64.decode(parts[1].utf8) else { return nil }
         let pair = String(decoding: plain, as: UTF8.self).split(
             separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard pair.count == 2, let secret = secrets[String(pair[0])] else { return nil }
-        return Self.equal(Array(secret.utf8), Array(pair[1].utf8)) ? String(pair[0]) : nil
+        guard pair.count == 2 else { return nil }
+        return isValid(secret: String(pair[1]), of: String(pair[0])) ? String(pair[0]) : nil
+    }
+
+    /// Whether a secret is that of a principal.
+    public func isValid(secret: String, of principal: String) -> Bool {
+        guard let known = secrets[principal] else { return false }
+        return Self.equal(Array(known.utf8), Array(secret.utf8))
     }
 
     /// Takes the same time wherever they differ.

@@ -17,7 +17,15 @@ public struct WindowRequest: Sendable {
     /// Who the client proved to be; nil when the window is open to everybody.
     public let principal: String?
     let fields: HTTPFields
-    let stream: RequestBody
+    let reader: BodyReader
+
+    /// The same request for another path: what a window that passes requests on to a second one hands over.
+    /// - Parameter rawPath: the new path, percent-coded, without a query.
+    public func moved(to rawPath: String) -> WindowRequest {
+        WindowRequest(
+            method: method, path: PercentCoding.decode(rawPath[...]), rawPath: rawPath, query: query,
+            remoteAddress: remoteAddress, principal: principal, fields: fields, reader: reader)
+    }
 
     /// The value of a header, whatever its case; several are joined by `, `.
     public func header(_ name: String) -> String? {
@@ -32,12 +40,13 @@ public struct WindowRequest: Sendable {
     /// The whole body.
     /// - Throws: `WindowError` 413 when it is longer than `limit` bytes, 400 when the client broke off.
     public func body(limit: Int = 8 << 20) async throws -> [UInt8] {
-        if let text = header("content-length"), let length = Int(text), length > limit {
+        if let length = reader.declaredLength, length > limit {
             throw WindowError(413, "the body has \(length) bytes: at most \(limit) are taken")
         }
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(reader.declaredLength ?? 0, limit))
         do {
-            for try await part in stream {
+            while let part = try await reader.next() {
                 guard bytes.count + part.readableBytes <= limit else {
                     throw WindowError(413, "the body is longer than the \(limit) bytes that are taken")
                 }
@@ -51,22 +60,14 @@ public struct WindowRequest: Sendable {
         return bytes
     }
 
-    /// The body piece by piece, for requests that stream; read it or `body()`, once.
+    /// The body piece by piece, for requests that stream; read it or `body()`, and before the answer starts.
     public func pieces() -> AsyncThrowingStream<[UInt8], any Error> {
-        let iterator = IteratorBox(stream.makeAsyncIterator())
-        return AsyncThrowingStream { try await iterator.next().map { Array($0.readableBytesView) } }
+        AsyncThrowingStream { [reader] in try await reader.next().map { Array($0.readableBytesView) } }
     }
 
     /// Parameters of an `application/x-www-form-urlencoded` body.
     public func form(limit: Int = 8 << 20) async throws -> [(name: String, value: String)] {
         PercentCoding.parameters(String(decoding: try await body(limit: limit), as: UTF8.self))
-    }
-
-    /// One reader at a time: the stream is pulled by whoever iterates.
-    private final class IteratorBox: @unchecked Sendable {
-        private var iterator: RequestBody.AsyncIterator
-        init(_ iterator: RequestBody.AsyncIterator) { self.iterator = iterator }
-        func next() async throws -> ByteBuffer? { try await iterator.next() }
     }
 }
 

@@ -6,7 +6,7 @@ public struct WindowResponse: Sendable {
     enum Body: Sendable {
         case bytes([UInt8])
         /// Written while the client reads.
-        case stream(@Sendable (WindowWriter) async throws -> Void)
+        case stream(@Sendable (WindowWriter) async throws -> Void, isEndless: Bool)
     }
     public var status: Int
     public var headers: [(name: String, value: String)]
@@ -31,15 +31,27 @@ public struct WindowResponse: Sendable {
             status, headers: [("Content-Type", "text/plain; charset=utf-8")] + headers, bytes: Array(text.utf8))
     }
 
-    /// A body that is written while the client reads, chunked. `write` runs in a task that is cancelled when the client
-    /// closes its connection; when it returns, the answer ends.
+    /// A stream of events: written while the client reads, chunked. `write` runs in a task that is cancelled when the
+    /// client closes its side of the connection or the server stops; when it returns, the answer ends. The request's body
+    /// must have been read before.
     public init(
         _ status: Int = 200, headers: [(name: String, value: String)],
         stream: @escaping @Sendable (WindowWriter) async throws -> Void
     ) {
         self.status = status
         self.headers = headers
-        body = .stream(stream)
+        body = .stream(stream, isEndless: true)
+    }
+
+    /// A long body that is made piece by piece while the client reads, so that the whole is never in memory. The
+    /// connection stays usable after it.
+    public init(
+        _ status: Int = 200, headers: [(name: String, value: String)],
+        pieces: @escaping @Sendable (WindowWriter) async throws -> Void
+    ) {
+        self.status = status
+        self.headers = headers
+        body = .stream(pieces, isEndless: false)
     }
 }
 

@@ -1,3 +1,4 @@
+import Compression
 import Crypto
 import JSON
 import NIOCore

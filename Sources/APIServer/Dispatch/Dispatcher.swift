@@ -1,4 +1,5 @@
 import APIMachinery
+import Compression
 import Logging
 import NIOCore
 import NIOHTTP1

@@ -1,5 +1,6 @@
 import APIMachinery
 import ClusterClient
+import Compression
 import JSON
 import NIOCore
 import NIOHTTP1

@@ -1,12 +1,12 @@
 import CZlib
-import NIOCore
+public import NIOCore
 
 /// Gzip (RFC 1952) in pieces, at the fastest level, as API servers do.
-final class Gzip {
+public final class Gzip {
     private let stream: UnsafeMutablePointer<z_stream>
 
     /// Nil when zlib has no memory.
-    init?(level: Int32 = 1) {
+    public init?(level: Int32 = 1) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
         let result = deflateInit2_(
@@ -23,7 +23,7 @@ final class Gzip {
     }
 
     /// Compresses a piece; what comes out may lag behind until the last piece.
-    func compress(_ input: [UInt8], isLast: Bool) -> ByteBuffer {
+    public func compress(_ input: [UInt8], isLast: Bool) -> ByteBuffer {
         var out = ByteBuffer()
         out.reserveCapacity(isLast ? input.count / 4 + 1024 : input.count / 4 + 256)
         var input = input
@@ -48,19 +48,17 @@ final class Gzip {
     }
 
     /// The whole of some bytes.
-    static func compress(_ bytes: [UInt8], level: Int32 = 1) -> ByteBuffer? {
+    public static func compress(_ bytes: [UInt8], level: Int32 = 1) -> ByteBuffer? {
         guard let gzip = Gzip(level: level) else { return nil }
         return gzip.compress(bytes, isLast: true)
     }
-}
 
-extension Request {
-    /// Whether the client takes gzip.
-    var acceptsGzip: Bool {
-        headers[canonicalForm: "accept-encoding"].contains { value in
+    /// Whether the values of a request's `Accept-Encoding` headers (a value each, commas split) take gzip.
+    public static func isAccepted(_ values: some Sequence<some StringProtocol>) -> Bool {
+        values.contains { value in
             let parts = value.split(separator: ";")
             guard let name = parts.first, name.split(separator: " ").first?.lowercased() == "gzip" else { return false }
-            return !parts.dropFirst().contains { $0.filter { $0 != " " } == "q=0" }
+            return !parts.dropFirst().contains { String($0.filter { $0 != " " }) == "q=0" }
         }
     }
 }
