@@ -1,4 +1,5 @@
 public import ClusterClient
+public import HTTPWindow
 public import Logging
 import NIOCore
 import NIOPosix
@@ -15,12 +16,40 @@ public struct DNSConfiguration: Sendable {
     public var domain: String
     /// Text of the machine's resolv.conf: who is asked for all other names.
     public var hostResolvers: String
+    /// What Mesos names say besides tasks; nil: there are no Mesos names.
+    public var mesos: MesosNamesConfiguration?
 
     public init(address: String, port: Int, domain: String, hostResolvers: String) {
         self.address = address
         self.port = port
         self.domain = domain
         self.hostResolvers = hostResolvers
+    }
+}
+
+/// Names of Mesos tasks, as Mesos-DNS gives them, beside those of the cluster.
+public struct MesosNamesConfiguration: Sendable {
+    /// The domain, for example `mesos`.
+    public var domain: String
+    /// Address of the master, of Marathon and of this server: what `leader.mesos` is.
+    public var address: String
+    public var masterPort: Int
+    public var agentPort: Int
+    /// Port of the HTTP API, for its own configuration page.
+    public var httpPort: Int
+    /// Of Apus.
+    public var version: String
+
+    public init(
+        domain: String = "mesos", address: String, masterPort: Int = 5050, agentPort: Int = 5051, httpPort: Int = 8123,
+        version: String
+    ) {
+        self.domain = domain
+        self.address = address
+        self.masterPort = masterPort
+        self.agentPort = agentPort
+        self.httpPort = httpPort
+        self.version = version
     }
 }
 
@@ -32,6 +61,8 @@ public final class DNSServer: Service {
     private let services: Informer<ServiceRecordView>
     private let slices: Informer<SliceRecordView>
     private let zone: ClusterZone
+    private let mesos: MesosZone?
+    private let mesosInformers: MesosInformers?
     private let group = MultiThreadedEventLoopGroup.singleton
     private let resolver: Resolver
     /// Questions being passed on; more than this are answered with a failure.
@@ -43,6 +74,13 @@ public final class DNSServer: Service {
         self.configuration = configuration
         self.logger = logger
         zone = ClusterZone(domain: configuration.domain)
+        mesos = configuration.mesos.map {
+            MesosZone(
+                .init(
+                    domain: $0.domain, address: $0.address, masterPort: UInt16(clamping: $0.masterPort),
+                    agentPort: UInt16(clamping: $0.agentPort)))
+        }
+        mesosInformers = configuration.mesos.map { _ in MesosInformers(client: client, logger: logger) }
         resolver = Resolver(
             configuration: configuration.hostResolvers, excluding: configuration.address,
             group: MultiThreadedEventLoopGroup.singleton)
@@ -53,7 +91,18 @@ public final class DNSServer: Service {
     /// True while both sockets are open and the records are there.
     public var isServing: Bool { listening.load(ordering: .relaxed) }
 
+    /// Answers a request of Mesos-DNS's HTTP API.
+    /// - Throws: `WindowError`
+    public func answer(_ request: WindowRequest) async throws -> WindowResponse {
+        guard let mesos, let configuration = configuration.mesos else {
+            throw WindowError(404, "this server has no Mesos names")
+        }
+        return try MesosNamesAPI(zone: mesos, version: configuration.version, port: configuration.httpPort)
+            .answer(request)
+    }
+
     public func run() async throws {
+        if let mesos { mesosInformers?.fill(mesos) }
         services.subscribe { [zone] event in
             switch event {
             case .added(let view), .modified(_, let view): zone.put(view)
@@ -67,7 +116,10 @@ public final class DNSServer: Service {
             }
         }
         try await withThrowingDiscardingTaskGroup { group in
-            for informer in [services as any Service, slices] { group.addTask { try await informer.run() } }
+            // Names of the cluster are answered at once; those of Mesos when they are known.
+            for informer in [services as any Service, slices] + (mesosInformers?.all ?? []) {
+                group.addTask { try await informer.run() }
+            }
             await services.waitUntilSynced()
             await slices.waitUntilSynced()
             let channels = try await bind()
@@ -120,7 +172,9 @@ public final class DNSServer: Service {
             return DNSEncoder.encode(error: error)
         }
         let room = limit.map { max($0, query.payloadSize) } ?? 65_535
-        if query.question.recordClass == 1, var response = zone.answer(query.question) {
+        if query.question.recordClass == 1,
+            var response = zone.answer(query.question) ?? mesos?.answer(query.question)
+        {
             await followAlias(query.question, &response)
             return DNSEncoder.encode(response, to: query, limit: room)
         }

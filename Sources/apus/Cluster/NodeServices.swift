@@ -41,10 +41,12 @@ struct NodeServices: Sendable {
         let proxy = ServiceProxy(
             configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
         let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""
+        var names = DNSConfiguration(
+            address: identity.gatewayAddress, port: identity.dnsPort, domain: "cluster.local",
+            hostResolvers: resolvers)
+        names.mesos = MesosNamesConfiguration(address: identity.nodeIP, version: ApusVersion.number)
         let dns = DNSServer(
-            configuration: DNSConfiguration(
-                address: identity.gatewayAddress, port: identity.dnsPort, domain: "cluster.local",
-                hostResolvers: resolvers),
+            configuration: names,
             client: client("cluster-dns"), logger: logger)
         return NodeServices(
             name: identity.nodeName, agent: agent, containerd: containerd, runtime: runtime,
