@@ -6,6 +6,9 @@ public struct Claim: Sendable, Hashable {
         case boundPod(uid: String)
         /// A pod whose binding is on its way.
         case assumedPod(uid: String)
+        /// A pod for which room is being made: others must not take what becomes free. Whoever binds the pod decides
+        /// about such claims of other pods itself, so pods may be committed over them; offers may not.
+        case nominatedPod(uid: String)
         /// A Mesos offer that a framework has not answered yet.
         case offer(id: String)
         /// A dynamic reservation for a role.
@@ -17,6 +20,7 @@ public struct Claim: Sendable, Hashable {
     /// What identifies a claim: an assumed and a bound pod are the same one.
     public enum ID: Sendable, Hashable {
         case pod(uid: String)
+        case nomination(uid: String)
         case offer(id: String)
         case reservation(id: String)
         case volume(id: String)
@@ -27,6 +31,8 @@ public struct Claim: Sendable, Hashable {
     public var node: String
     public var resources: ResourceVector
     public var hostPorts: [HostPort]
+    /// Whole ranges of ports, of every transport on every address: what offers and reservations hold.
+    public var portRanges: [ClosedRange<Int>]
     /// The node's generation that the holder looked at; set it to lose against any change made since. Without it the
     /// claim only has to fit.
     public var expectedGeneration: UInt64?
@@ -34,19 +40,38 @@ public struct Claim: Sendable, Hashable {
     /// A claim of so much on a node.
     public init(
         _ owner: Owner, node: String, resources: ResourceVector, hostPorts: [HostPort] = [],
-        expectedGeneration: UInt64? = nil
+        portRanges: [ClosedRange<Int>] = [], expectedGeneration: UInt64? = nil
     ) {
         self.owner = owner
         self.node = node
         self.resources = resources
         self.hostPorts = hostPorts
+        self.portRanges = portRanges
         self.expectedGeneration = expectedGeneration
+    }
+
+    /// True for the share of a pod, bound or assumed.
+    var isOfPod: Bool {
+        switch owner {
+        case .boundPod, .assumedPod: true
+        default: false
+        }
+    }
+    var isNomination: Bool {
+        if case .nominatedPod = owner { true } else { false }
+    }
+    var isOffer: Bool {
+        if case .offer = owner { true } else { false }
+    }
+    func holdsSame(as other: Claim) -> Bool {
+        resources == other.resources && hostPorts == other.hostPorts && portRanges == other.portRanges
     }
 
     /// The identity of the claim.
     public var id: ID {
         switch owner {
         case .boundPod(let uid), .assumedPod(let uid): .pod(uid: uid)
+        case .nominatedPod(let uid): .nomination(uid: uid)
         case .offer(let id): .offer(id: id)
         case .reservation(let id): .reservation(id: id)
         case .volume(let id): .volume(id: id)
@@ -85,6 +110,8 @@ public enum CommitResult: Sendable, Hashable {
     case insufficient([String])
     /// This port is taken.
     case portTaken(HostPort)
+    /// A port of this range is taken.
+    case rangeTaken(ClosedRange<Int>)
     /// The node changed since the generation that the claim expected.
     case generationChanged
     /// The same owner holds a claim on another node.

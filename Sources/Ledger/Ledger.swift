@@ -7,11 +7,19 @@ import Synchronization
 /// works on a snapshot without any lock and commits afterwards; whoever comes second learns which of its claims lost.
 ///
 /// Every change of a node gives it a new generation and is kept in a short log, so that a snapshot is brought up to date
-/// by copying only what changed (`update`). The state is a cache: it is rebuilt from nodes and pods at start.
+/// by copying only what changed (`update`). The state is a cache: it is rebuilt from nodes and pods at start; until that
+/// is done (`isSynced`) it shows too little.
+///
+/// Whoever wants to react to others subscribes (`onChange`, `onReclaim`). Handlers are called in the task that made the
+/// change, after the lock was given back: they must be quick and put work elsewhere.
 public final class Ledger: Sendable {
     fileprivate struct NodeState {
         var node: LedgerSnapshot.Node
         var claims: [Claim.ID: Claim] = [:]
+    }
+    fileprivate struct Observer: Sendable {
+        var kinds: Change.Kinds
+        var handler: @Sendable ([Change]) -> Void
     }
     fileprivate struct State {
         var nodes: [NodeState?] = []
@@ -21,6 +29,13 @@ public final class Ledger: Sendable {
         /// Slots in the order of their changes; entry `i` made generation `logStart + i + 1`.
         var log: [Int32] = []
         var logStart: UInt64 = 0
+        var observers: [Observer] = []
+        /// What some observer wants to hear of.
+        var interest: Change.Kinds = []
+        /// What happened since the lock was taken.
+        var changes: [Change] = []
+        var reclaimer: (@Sendable (_ node: String, _ amount: ResourceVector) -> Void)?
+        var isSynced = false
 
         var generation: UInt64 { logStart + UInt64(log.count) }
     }
@@ -29,14 +44,29 @@ public final class Ledger: Sendable {
     /// An empty ledger.
     public init() {}
 
+    /// Runs under the lock, then tells the observers what happened.
+    private func change<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        let (result, changes, observers) = state.withLock { state -> (Result, [Change], [Observer]) in
+            let result = body(&state)
+            if state.changes.isEmpty { return (result, [], []) }
+            defer { state.changes = [] }
+            return (result, state.changes, state.observers)
+        }
+        for observer in observers {
+            let heard = changes.filter { observer.kinds.contains($0.kind) }
+            if !heard.isEmpty { observer.handler(heard) }
+        }
+        return result
+    }
+
     // MARK: Facts
 
     /// Registers a node or changes what it offers.
     /// - Parameter attributes: labels or Mesos attributes, for whoever places by them.
     public func setNode(_ name: String, allocatable: ResourceVector, attributes: [String: String] = [:]) {
-        state.withLock { state in
+        change { state in
             let slot = state.slot(of: name)
-            state.change(slot) { node in
+            state.change(slot, .node) { node in
                 if node.node.isRegistered, node.node.allocatable == allocatable, node.node.attributes == attributes {
                     return false
                 }
@@ -50,9 +80,9 @@ public final class Ledger: Sendable {
 
     /// Takes a node out; what is claimed on it stays known until the claims are removed.
     public func removeNode(_ name: String) {
-        state.withLock { state in
+        change { state in
             guard let slot = state.slots[name] else { return }
-            state.change(slot) { node in
+            state.change(slot, .node) { node in
                 node.node.isRegistered = false
                 node.node.allocatable = ResourceVector()
                 return true
@@ -63,25 +93,21 @@ public final class Ledger: Sendable {
 
     /// Records a claim that is a fact, replacing what the same owner held; it may over-commit.
     public func set(_ claim: Claim) {
-        state.withLock { state in
-            let slot = state.slot(of: claim.node)
-            if let held = state.claimSlots[claim.id] {
-                if held == slot, let old = state.nodes[slot]?.claims[claim.id], old.resources == claim.resources,
-                    old.hostPorts == claim.hostPorts
-                {
-                    // Only firmer than before: nothing that anybody computes with changed.
-                    state.nodes[slot]?.claims[claim.id] = claim
-                    return
-                }
-                state.removeClaim(claim.id)
-            }
-            state.addClaim(claim, slot: slot)
-        }
+        change { $0.set(claim) }
     }
 
     /// Removes a claim; one that is not held is success.
     public func remove(_ id: Claim.ID) {
-        state.withLock { $0.removeClaim(id) }
+        change { $0.removeClaim(id) }
+    }
+
+    /// Removes claims and records others in their place, with no moment between in which the share is free: an accepted
+    /// offer becomes pods and a smaller reservation.
+    public func exchange(_ ids: [Claim.ID], for claims: [Claim]) {
+        change { state in
+            for id in ids { state.removeClaim(id) }
+            for claim in claims { state.set(claim) }
+        }
     }
 
     // MARK: Decisions
@@ -89,7 +115,7 @@ public final class Ledger: Sendable {
     /// Asks for claims. Within a mode's group all are committed or none.
     /// - Returns: one result per claim, in the same order.
     public func commit(_ claims: [Claim], mode: CommitMode = .perClaim) -> [CommitResult] {
-        state.withLock { state in
+        change { state in
             switch mode {
             case .perClaim: return claims.map { state.tryCommit($0) }
             case .all: return state.commitGroup(claims)
@@ -104,6 +130,41 @@ public final class Ledger: Sendable {
                 return results
             }
         }
+    }
+
+    // MARK: Hearing of others
+
+    /// Calls the handler with every change of these kinds from now on, for as long as the ledger lives.
+    public func onChange(of kinds: Change.Kinds, _ handler: @escaping @Sendable ([Change]) -> Void) {
+        state.withLock { state in
+            state.observers.append(Observer(kinds: kinds, handler: handler))
+            state.interest.formUnion(kinds)
+        }
+    }
+
+    /// Names who takes offers back when room is needed; there is one such, the last one wins.
+    ///
+    /// The handler gets a node and the amount that is needed there; it should take back offers on the node until so much
+    /// is free. Needing is announced again when that does not happen, so a lost call loses nothing.
+    public func onReclaim(_ handler: (@Sendable (_ node: String, _ amount: ResourceVector) -> Void)?) {
+        state.withLock { $0.reclaimer = handler }
+    }
+
+    /// Asks that outstanding offers on a node are taken back until so much is free.
+    /// - Returns: false when nobody is there to do it.
+    @discardableResult
+    public func requestReclaim(node: String, resources: ResourceVector) -> Bool {
+        guard let reclaimer = state.withLock({ $0.reclaimer }) else { return false }
+        reclaimer(node, resources)
+        return true
+    }
+
+    /// True once all pods and nodes that were there at the start are recorded: before, what looks free may not be.
+    public var isSynced: Bool { state.withLock { $0.isSynced } }
+
+    /// Says that everything that was there at the start is recorded.
+    public func markSynced() {
+        state.withLock { $0.isSynced = true }
     }
 
     // MARK: Reading
@@ -177,7 +238,7 @@ extension Ledger.State {
     }
 
     /// Changes a node in place; true from `body` means that its generation moves.
-    mutating func change(_ slot: Int, _ body: (inout Ledger.NodeState) -> Bool) {
+    mutating func change(_ slot: Int, _ kind: Ledger.Change.Kinds, _ body: (inout Ledger.NodeState) -> Bool) {
         guard var state = nodes[slot].take() else { return }
         if body(&state) {
             // The log serves snapshots that are refreshed now and then; older ones are copied whole.
@@ -188,6 +249,7 @@ extension Ledger.State {
             }
             log.append(Int32(truncatingIfNeeded: slot))
             state.node.generation = generation
+            if !interest.isDisjoint(with: kind) { changes.append(.init(node: state.node.name, kind: kind)) }
         }
         nodes[slot] = state
     }
@@ -199,24 +261,39 @@ extension Ledger.State {
         freeSlots.append(slot)
     }
 
+    mutating func set(_ claim: Claim) {
+        let slot = slot(of: claim.node)
+        if let held = claimSlots[claim.id] {
+            if held == slot, let old = nodes[slot]?.claims[claim.id], old.holdsSame(as: claim) {
+                // Only firmer than before: nothing that anybody computes with changed.
+                nodes[slot]?.claims[claim.id] = claim
+                return
+            }
+            removeClaim(claim.id)
+        }
+        addClaim(claim, slot: self.slot(of: claim.node))
+    }
+
     mutating func addClaim(_ claim: Claim, slot: Int) {
         claimSlots[claim.id] = slot
-        change(slot) { node in
+        change(slot, claim.isNomination ? .nomination : claim.isOfPod ? .podPlaced : .shareTaken) { node in
             node.claims[claim.id] = claim
-            node.node.used += claim.resources
-            node.node.hostPorts += claim.hostPorts
+            node.node.add(claim)
             return true
         }
     }
 
     mutating func removeClaim(_ id: Claim.ID) {
         guard let slot = claimSlots.removeValue(forKey: id) else { return }
-        change(slot) { node in
-            guard let claim = node.claims.removeValue(forKey: id) else { return false }
-            node.node.used -= claim.resources
-            for port in claim.hostPorts {
-                if let index = node.node.hostPorts.firstIndex(of: port) { node.node.hostPorts.remove(at: index) }
+        let kind: Ledger.Change.Kinds =
+            switch id {
+            case .pod: .podGone
+            case .nomination: .nomination
+            default: .shareReleased
             }
+        change(slot, kind) { node in
+            guard let claim = node.claims.removeValue(forKey: id) else { return false }
+            node.node.remove(claim)
             return true
         }
         releaseIfUnused(slot)
@@ -232,11 +309,14 @@ extension Ledger.State {
             return .committed  // Asked twice: safe to repeat.
         }
         if let expected = claim.expectedGeneration, expected != state.node.generation { return .generationChanged }
-        let missing = claim.resources.insufficient(allocatable: state.node.allocatable, used: state.node.used)
+        let used =
+            claim.isOfPod || state.node.nominated.isZero ? state.node.used : state.node.used + state.node.nominated
+        let missing = claim.resources.insufficient(allocatable: state.node.allocatable, used: used)
         if !missing.isEmpty { return .insufficient(missing) }
-        for port in claim.hostPorts where state.node.hostPorts.contains(where: port.conflicts) {
-            return .portTaken(port)
-        }
+        if let port = claim.hostPorts.first(where: state.node.holds) { return .portTaken(port) }
+        if let range = claim.portRanges.first(where: state.node.holds) { return .rangeTaken(range) }
+        // The room that was made for the pod is now its own.
+        if case .pod(let uid) = claim.id { removeClaim(.nomination(uid: uid)) }
         addClaim(claim, slot: slot)
         return .committed
     }
