@@ -45,13 +45,17 @@ public struct WindowResponse: Sendable {
 
     /// A long body that is made piece by piece while the client reads, so that the whole is never in memory. The
     /// connection stays usable after it.
-    public init(
+    public static func inPieces(
         _ status: Int = 200, headers: [(name: String, value: String)],
-        pieces: @escaping @Sendable (WindowWriter) async throws -> Void
-    ) {
+        _ write: @escaping @Sendable (WindowWriter) async throws -> Void
+    ) -> WindowResponse {
+        WindowResponse(status, headers, .stream(write, isEndless: false))
+    }
+
+    private init(_ status: Int, _ headers: [(name: String, value: String)], _ body: Body) {
         self.status = status
         self.headers = headers
-        body = .stream(pieces, isEndless: false)
+        self.body = body
     }
 }
 

@@ -245,13 +245,11 @@ struct WindowTests {
             { request in
                 let headers = [("Content-Type", "application/json")]
                 if request.path == "/pieces" {
-                    return WindowResponse(
-                        headers: headers,
-                        pieces: { writer in
-                            for start in stride(from: 0, to: text.count, by: 700) {
-                                try await writer.write(String(text.dropFirst(start).prefix(700)))
-                            }
-                        })
+                    return .inPieces(headers: headers) { writer in
+                        for start in stride(from: 0, to: text.count, by: 700) {
+                            try await writer.write(String(text.dropFirst(start).prefix(700)))
+                        }
+                    }
                 }
                 return WindowResponse(
                     200, headers: headers, bytes: Array(request.path == "/short" ? "[]".utf8 : text.utf8))

@@ -30,7 +30,7 @@ struct MesosNamesAPI: Sendable {
     }
 
     private func pieces(_ write: @escaping @Sendable (WindowWriter) async throws -> Void) -> WindowResponse {
-        WindowResponse(headers: [("Content-Type", "application/json")], pieces: write)
+        .inPieces(headers: [("Content-Type", "application/json")], write)
     }
 
     var configuration: JSON {
