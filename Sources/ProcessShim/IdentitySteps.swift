@@ -97,7 +97,9 @@ enum SystemCallFilter {
         var out = [
             step(load, 4), step(equal, clinux_audit_architecture, 1, 0), step(answer, refused), step(load, 0),
         ]
-        if clinux_audit_architecture == 0xC000_003E { out += [step(atLeast, 0x4000_0000, 0, 1), step(answer, unknown)] }
+        if clinux_audit_architecture == 0xC000_003E {
+            out += [step(atLeast, 0x4000_0000, 0, 1), step(answer, unknown)]
+        }
         var list: UnsafePointer<clinux_refusal>?
         let count = clinux_refusals(&list)
         for refusal in UnsafeBufferPointer(start: list, count: count) {

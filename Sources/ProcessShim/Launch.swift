@@ -337,8 +337,10 @@ public struct Frame: Sendable, Hashable {
     }
 
     public static func bytes(_ number: UInt32) -> [UInt8] {
-        [UInt8(number >> 24), UInt8(truncatingIfNeeded: number >> 16), UInt8(truncatingIfNeeded: number >> 8),
-            UInt8(truncatingIfNeeded: number)]
+        [
+            UInt8(number >> 24), UInt8(truncatingIfNeeded: number >> 16), UInt8(truncatingIfNeeded: number >> 8),
+            UInt8(truncatingIfNeeded: number),
+        ]
     }
     public static func number(_ bytes: some Collection<UInt8>) -> UInt32 {
         bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }

@@ -44,6 +44,9 @@ struct PodSecurityStandards {
         capabilities()
         let namespaces = ["hostNetwork", "hostPID", "hostIPC"].filter { spec[$0].bool == true }.map { "\($0)=true" }
         report("host namespaces", [namespaces.isEmpty ? nil : namespaces.joined(separator: ", ")])
+        // Its root is the machine's.
+        report(
+            "host programs", [spec["runtimeClassName"].string == "process" ? "runtimeClassName=\"process\"" : nil])
         volumes()
         ports()
         probes()

@@ -78,7 +78,8 @@ public final class ProcessRuntime: Runtime, Service {
         self.networkNamespace = networkNamespace
         self.logger = logger
         helper = ShimHelper(
-            program: settings.helper, arguments: settings.helperArguments, logPath: settings.layout.root + "/helper.log")
+            program: settings.helper, arguments: settings.helperArguments, logPath: settings.layout.root + "/helper.log"
+        )
         try? HostFiles.makeDirectory(settings.layout.root)
         load()
     }

@@ -29,6 +29,16 @@ extension PodWorker {
             let requests = try FetchRequest.all(pod.annotations, container: container.name)
             guard !requests.isEmpty else { return nil }
             let directory = try sandboxDirectory(container, record)
+            if !record.id.hasPrefix(ProcessRuntime.idPrefix) {
+                // Who may not mount the node's files may not have them copied either.
+                for request in requests {
+                    guard case .web = try request.source() else {
+                        throw FetchError(
+                            "cannot fetch \(request.address): files of the node are only for plain programs; "
+                                + "use a hostPath volume")
+                    }
+                }
+            }
             let user = container.security["runAsUser"].int ?? pod.spec.security.runAsUser.map(Int.init)
             let group = container.security["runAsGroup"].int ?? pod.spec.security.runAsGroup.map(Int.init)
             let place = try await blocking {

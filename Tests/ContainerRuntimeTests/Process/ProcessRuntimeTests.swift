@@ -200,7 +200,9 @@ struct ProcessRuntimeTests {
         let session = try await runtime.exec(id, options)
         try await session.write(Array("word\n".utf8))
         var all = ""
-        for try await case .standardOutput(let bytes) in session.output { all += String(decoding: bytes, as: UTF8.self) }
+        for try await case .standardOutput(let bytes) in session.output {
+            all += String(decoding: bytes, as: UTF8.self)
+        }
         #expect(all.contains("/dev/pts/") && all.contains("got word"), "\(all)")
         #expect(try await session.exit() == .code(0))
         try await done(pod)
@@ -215,7 +217,9 @@ struct ProcessRuntimeTests {
         try await session.write(Array("one\ntwo\n".utf8))
         try await session.closeInput()
         var all = ""
-        for try await case .standardOutput(let bytes) in session.output { all += String(decoding: bytes, as: UTF8.self) }
+        for try await case .standardOutput(let bytes) in session.output {
+            all += String(decoding: bytes, as: UTF8.self)
+        }
         #expect(all == "got one\ngot two\nover\n")
         #expect(try await end(id).exitCode == 0)
         try await done(pod)
@@ -237,7 +241,8 @@ struct ProcessRuntimeTests {
         let options = #"{"main":{"rlimits":[{"type":"RLMT_NOFILE","soft":77,"hard":99}],"umask":"0077"}}"#
         let pod = try await pod(annotations: [ProcessOptions.annotation: options])
         let id = try await container(
-            pod, "ulimit -n; ulimit -Hn; umask; grep CapEff /proc/self/status; grep Seccomp: /proc/self/status; "
+            pod,
+            "ulimit -n; ulimit -Hn; umask; grep CapEff /proc/self/status; grep Seccomp: /proc/self/status; "
                 + "unshare -m true || echo refused; true"
         ) {
             $0.security.dropCapabilities = ["ALL"]
