@@ -40,6 +40,8 @@ def free_port():
 class Cluster:
     """A cluster of one node in a data directory of its own."""
 
+    command = "up"
+
     def __init__(self, directory, *arguments):
         self.directory = pathlib.Path(directory)
         self.port = free_port()
@@ -53,7 +55,7 @@ class Cluster:
     def start(self):
         with open(self.directory / "apus.log", "ab") as log:
             self.process = subprocess.Popen(
-                [APUS, "up", *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                [APUS, self.command, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True)
         eventually(self.is_ready, 90, f"readiness (see {self.directory}/apus.log)")
 
@@ -86,6 +88,15 @@ class Cluster:
 
     def get(self, *arguments):
         return self.kubectl("get", *arguments).stdout.strip()
+
+
+class ControlPlane(Cluster):
+    """A cluster without a node: quick to start, and nothing of it is left when its process ended."""
+
+    command = "server"
+
+    def __init__(self, directory, *arguments):
+        super().__init__(directory, "--bind-address", "127.0.0.1", "--node-ip", "127.0.0.1", *arguments)
 
 
 class Namespace:
@@ -146,6 +157,26 @@ def cluster(registry):
     result = cluster.down("--purge")
     assert result.returncode == 0, result.stdout + result.stderr
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def control_plane(tmp_path):
+    """A control plane of the test's own."""
+    plane = ControlPlane(tmp_path)
+    plane.start()
+    yield plane
+    if plane.process.poll() is None:
+        plane.kill()
+
+
+@pytest.fixture(scope="module")
+def shared_plane(tmp_path_factory):
+    """A control plane for the tests of one file."""
+    plane = ControlPlane(tmp_path_factory.mktemp("plane"))
+    plane.start()
+    yield plane
+    if plane.process.poll() is None:
+        plane.kill()
 
 
 @pytest.fixture

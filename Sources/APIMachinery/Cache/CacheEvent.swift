@@ -13,6 +13,19 @@ struct CacheEvent: Sendable {
     /// `spec.nodeName` after and before, for pods; else empty.
     let node: String
     let previousNode: String
+    /// When it came here.
+    let time = ContinuousClock.now
+
+    /// A change from one state (nil: there was none) to another (nil: it was removed).
+    init(_ key: ObjectKey, _ revision: Revision, old: CacheEntry?, new: CacheEntry?) {
+        self.key = key
+        self.revision = revision
+        object = new?.object
+        previous = old?.object
+        gone = new == nil ? old.map { ObjectCodec.object($0.object, at: revision) } : nil
+        node = new?.node ?? ""
+        previousNode = old?.node ?? ""
+    }
 }
 
 /// A cached object with what selectors need without parsing.

@@ -12,7 +12,7 @@ import Synchronization
 final class CacheSet: Sendable {
     let gate = RevisionGate()
     let pending = PendingWrites()
-    private let store: any Store
+    let store: any Store
     private let logger: Logger
     private let secrets: (any ValueTransformer)?
     private let caches: Mutex<[String: WatchCache]>
@@ -42,6 +42,8 @@ final class CacheSet: Sendable {
     }
 
     subscript(place: GroupResource) -> WatchCache? { caches.withLock { $0[place.description] } }
+
+    subscript(place place: String) -> WatchCache? { caches.withLock { $0[place] } }
 
     /// Every cache, in no order.
     var all: [WatchCache] { caches.withLock { Array($0.values) } }
@@ -75,6 +77,7 @@ final class CacheSet: Sendable {
 
     private func open() async throws -> StoreWatch {
         let revision = try await load()
+        await recall(before: revision)
         return try await store.watch(prefix: StorageLayout.root, after: revision)
     }
 
@@ -155,7 +158,7 @@ final class CacheSet: Sendable {
         return loaded
     }
 
-    private func decode(_ value: [UInt8], storeKey: String, place: String, revision: Revision) -> Object? {
+    func decode(_ value: [UInt8], storeKey: String, place: String, revision: Revision) -> Object? {
         if let write = pending.match(value, key: storeKey) { return write.object(at: revision) }
         do {
             let plain = try open(value, storeKey: storeKey, place: place)

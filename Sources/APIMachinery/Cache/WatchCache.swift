@@ -14,6 +14,10 @@ final class WatchCache: Sendable {
         var ringEvents = 8192
         /// Bytes of past versions remembered.
         var ringBytes = 32 << 20
+        /// Events older than this are forgotten, as in the store's history,
+        var ringAge = Duration.seconds(300)
+        /// except for so many, for clients that come back after a quiet time.
+        var ringMinimum = 1024
         /// How many of the newest objects keep their parsed tree.
         var freshTrees = 256
         /// Events that may wait for one watcher.
@@ -97,6 +101,16 @@ final class WatchCache: Sendable {
         }
     }
 
+    /// Fills the ring of a cache that was just loaded with the changes that led there.
+    /// - Parameter start: every event after this revision is among them.
+    func recall(_ events: [CacheEvent], after start: Revision) {
+        state.withLock { state in
+            guard state.ring.isEmpty, state.last == state.ringStart, start < state.ringStart else { return }
+            state.ringStart = start
+            for event in events { remember(event, in: &state) }
+        }
+    }
+
     /// Puts other readings of the same stored versions in place of those that are there. Nobody is told: nothing changed.
     func replaceSameVersions(_ entries: [CacheEntry]) {
         state.withLock { state in
@@ -142,10 +156,7 @@ final class WatchCache: Sendable {
             }
             state.last = revision
             guard new != nil || old != nil else { return (nil, []) }
-            let event = CacheEvent(
-                key: key, revision: revision, object: new?.object, previous: old?.object,
-                gone: new == nil ? old.map { ObjectCodec.object($0.object, at: revision) } : nil,
-                node: new?.node ?? "", previousNode: old?.node ?? "")
+            let event = CacheEvent(key, revision, old: old, new: new)
             remember(event, in: &state)
             let wakes = deliver(event, in: &state)
             var released: Object?
@@ -162,7 +173,10 @@ final class WatchCache: Sendable {
     private func remember(_ event: CacheEvent, in state: inout State) {
         state.ring.append(event)
         state.ringBytes += event.previous?.bytes.count ?? 64
-        while state.ring.count > limits.ringEvents || (state.ringBytes > limits.ringBytes && state.ring.count > 128),
+        let horizon = event.time - limits.ringAge
+        while let first = state.ring.first,
+            state.ring.count > limits.ringEvents || (state.ringBytes > limits.ringBytes && state.ring.count > 128)
+                || (first.time < horizon && state.ring.count > limits.ringMinimum),
             let oldest = state.ring.popFirst()
         {
             state.ringBytes -= oldest.previous?.bytes.count ?? 64
