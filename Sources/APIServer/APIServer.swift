@@ -44,7 +44,8 @@ public final class APIServer: Service {
         self.logger = logger
         let group = MultiThreadedEventLoopGroup.singleton
         connections = Connections(
-            maximum: configuration.limits.connections, maximumBodyBytes: configuration.limits.allBodiesBytes)
+            maximum: min(configuration.limits.connections, Connections.descriptorRoom),
+            maximumBodyBytes: configuration.limits.allBodiesBytes)
         let dispatcher = Dispatcher(
             configuration: configuration, backend: backend, authenticator: authenticator, authorizer: authorizer,
             nodes: nodes, connections: connections, logger: logger)

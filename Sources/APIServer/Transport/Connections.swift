@@ -2,6 +2,10 @@ import NIOCore
 import Security
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// What requests of one TCP connection share.
 final class Connection: Sendable {
     let remoteAddress: String
@@ -44,6 +48,14 @@ final class Connections: Sendable {
     init(maximum: Int, maximumBodyBytes: Int) {
         self.maximum = maximum
         self.maximumBodyBytes = maximumBodyBytes
+    }
+
+    /// How many connections this process may hold without taking the descriptors that its store and its pods need.
+    static var descriptorRoom: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 512 }
+        let all = Int(clamping: limit.rlim_cur)
+        return max(all - max(all / 8, 256), 16)
     }
 
     var count: Int { state.withLock { $0.channels.count } }

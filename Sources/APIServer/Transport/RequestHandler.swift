@@ -113,7 +113,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         self.head = head
         isHeadSent = false
         isHeadOnly = head.method == .HEAD
-        isKeptAlive = head.isKeepAlive
+        // The decoder takes what comes behind a wish to upgrade for the other protocol: there is no next request.
+        isKeptAlive = head.isKeepAlive && (isHTTP2 || !head.headers.contains(name: "upgrade"))
         isEarly = false
         version = head.version.major == 1 ? head.version : .http1_1
         phase = .receiving
@@ -240,7 +241,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         cleanUpAnswer()
         let isLast = !isKeptAlive && !isHTTP2
         phase = isLast || isHTTP2 ? .discarding : .waiting
-        if phase == .waiting { expect(within: limits.idleTimeout) }
+        // For the next request, or until the client has read this answer.
+        expect(within: limits.idleTimeout)
         // This may deliver the next pipelined request before it returns.
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         if isLast, !isEarly {
