@@ -150,7 +150,10 @@ let package = Package(
         room("Compression", ["CZlib", nioCore]),
         room(
             "Scheduler",
-            ["Ledger", "MesosModel", "ClusterClient", "ObjectModel", "JSON", collections, heap, log, lifecycle]),
+            [
+                "Ledger", "RegularExpression", "MesosModel", "ClusterClient", "ObjectModel", "JSON", collections, heap,
+                log, lifecycle,
+            ]),
         room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
         room(
             "NodeAgent",
@@ -159,7 +162,9 @@ let package = Package(
                 nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, grpcCore, grpcTransport, collections, log, lifecycle,
                 subprocess,
             ]),
-        room("ServiceNetwork", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
+        room(
+            "ServiceNetwork",
+            ["MesosModel", "ClusterClient", "ObjectModel", "JSON", log, lifecycle, subprocess, systemPackage]),
         room(
             "ClusterDNS",
             ["ClusterClient", "HTTPWindow", "MesosModel", "ObjectModel", "JSON", nioCore, nioPosix, log, lifecycle]),
@@ -225,7 +230,7 @@ let package = Package(
         // The program that the store's kill test kills.
         .executableTarget(
             name: "StoreTorture", dependencies: ["Store", log], path: "Tests/StoreTorture", swiftSettings: settings),
-        tests("ServiceNetwork", ["ObjectModel", "JSON"]),
+        tests("ServiceNetwork", ["MesosModel", "ObjectModel", "JSON"]),
         tests("ClusterDNS", ["MesosModel", "HTTPWindow", "ObjectModel", "JSON", log, lifecycle]),
         tests("JSON"),
         tests("ObjectModel", ["JSON"]),

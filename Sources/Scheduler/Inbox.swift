@@ -12,6 +12,8 @@ final class Inbox: Sendable {
         var volumes: [String: VolumeView?] = [:]
         var classes: [String: StorageClassView?] = [:]
         var budgets: [ObjectKey: BudgetView?] = [:]
+        /// Nodes where somebody else let go of a share.
+        var released: Set<String> = []
         var failedBindings: [PodView] = []
     }
     private let content = Mutex(Content())
@@ -40,6 +42,11 @@ final class Inbox: Sendable {
         poke.yield()
     }
 
+    func released(on nodes: [String]) {
+        content.withLock { $0.released.formUnion(nodes) }
+        poke.yield()
+    }
+
     /// Tells the core everything that came in. Nodes first: pods are placed on them.
     func drain(into core: SchedulerCore, now: ContinuousClock.Instant) {
         let taken = content.withLock { content in
@@ -55,6 +62,7 @@ final class Inbox: Sendable {
         // Pods that came together are queued in the order of their creation.
         let pods = taken.pods.sorted { ($0.value?.created ?? 0, $0.key) < ($1.value?.created ?? 0, $1.key) }
         for (key, view) in pods { core.set(key, pod: view, now: now) }
+        for node in taken.released { core.released(on: node, now: now) }
         for pod in taken.failedBindings { core.bindingFailed(pod, now: now) }
     }
 

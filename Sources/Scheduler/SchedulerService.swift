@@ -70,6 +70,7 @@ public final class SchedulerService: Service {
         volumes.subscribe { inbox.put($0, \.volumes) { $0.name } }
         storageClasses.subscribe { inbox.put($0, \.classes) { $0.name } }
         budgets.subscribe { inbox.put($0, \.budgets) { $0.key } }
+        ledger.onChange(of: .shareReleased) { inbox.released(on: $0.map(\.node)) }
     }
 
     public func run() async throws {
@@ -101,6 +102,7 @@ public final class SchedulerService: Service {
         let clock = ContinuousClock()
         while !Task.isCancelled {
             inbox.drain(into: core, now: clock.now)
+            ledger.markSynced()
             core.queue.flush(now: clock.now)
             for decision in core.schedule(limit: Self.batch, now: clock.now) { writes.add(decision) }
             if writes.count > Self.maximumPendingWrites {
@@ -136,8 +138,8 @@ public final class SchedulerService: Service {
     private func perform(_ decision: SchedulerCore.Decision, _ writes: WriteQueue) async {
         defer { writes.done() }
         switch decision {
-        case .bind(let pod, let node): await bind(pod, node)
-        case .bindVolumes(let pod, let node, let plan): volumeBindings.add(pod, node, plan)
+        case .bind(let pod, let node, let ports): await bind(pod, node, ports)
+        case .bindVolumes(let pod, let node, let ports, let plan): volumeBindings.add(pod, node, ports, plan)
         case .unschedulable(let pod, let message):
             record(pod, .warning, "FailedScheduling", message)
             await setCondition(pod, reason: "Unschedulable", message: message, nominatedNode: nil)
@@ -152,14 +154,16 @@ public final class SchedulerService: Service {
         }
     }
 
-    func bind(_ pod: PodView, _ node: String) async {
-        let body: JSON = [
+    /// - Parameter ports: host ports that were chosen for the pod, announced by annotations.
+    func bind(_ pod: PodView, _ node: String, _ ports: [Int]) async {
+        var body: JSON = [
             "apiVersion": "v1", "kind": "Binding",
             "metadata": [
                 "namespace": .string(pod.key.namespace), "name": .string(pod.key.name), "uid": .string(pod.uid),
             ],
             "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
         ]
+        if !ports.isEmpty { body["metadata"]["annotations"] = PortRequest.annotations(ports) }
         do {
             try await client.transport.post(.pods, pod.key, subresource: "binding", body)
             record(pod, .normal, "Scheduled", "Successfully assigned \(pod.key) to \(node)")

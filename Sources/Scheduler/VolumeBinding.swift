@@ -8,6 +8,7 @@ final class VolumeBindings: Sendable {
     struct Item: Sendable {
         var pod: PodView
         var node: String
+        var ports: [Int]
         var plan: VolumePlan
     }
     let stream: AsyncStream<Item>
@@ -17,8 +18,8 @@ final class VolumeBindings: Sendable {
         // One entry per pod that the core has assumed: bounded by the pods that fit the cluster.
         (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
     }
-    func add(_ pod: PodView, _ node: String, _ plan: VolumePlan) {
-        continuation.yield(Item(pod: pod, node: node, plan: plan))
+    func add(_ pod: PodView, _ node: String, _ ports: [Int], _ plan: VolumePlan) {
+        continuation.yield(Item(pod: pod, node: node, ports: ports, plan: plan))
     }
 }
 
@@ -45,7 +46,7 @@ extension SchedulerService {
                 try await prepare(claim, volume: volume, node: item.node)
             }
             try await waitUntilBound(item)
-            await bind(item.pod, item.node)
+            await bind(item.pod, item.node, item.ports)
         } catch {
             if Task.isCancelled { return }
             if pods[item.pod.key]?.uid == item.pod.uid {

@@ -328,7 +328,7 @@ struct FilterTests {
         }
         func plans(_ decisions: [SchedulerCore.Decision]) -> [String: [String?]] {
             var result: [String: [String?]] = [:]
-            for case .bindVolumes(let pod, let node, let plan) in decisions {
+            for case .bindVolumes(let pod, let node, _, let plan) in decisions {
                 result[pod.key.name] = [node] + plan.values
             }
             return result

@@ -26,7 +26,7 @@ func node(
 func pod(
     _ name: String, cpu: String? = nil, memory: String? = nil, labels: [String: String] = [:], node: String = "",
     namespace: String = "default", priority: Int = 0, owner: String = "", spec: JSON = [:], status: JSON = [:],
-    deleting: Bool = false
+    deleting: Bool = false, annotations: [String: String] = [:]
 ) -> PodView {
     var requests: JSON = [:]
     if let cpu { requests["cpu"] = .string(cpu) }
@@ -41,6 +41,7 @@ func pod(
         "namespace": .string(namespace), "name": .string(name), "uid": .string("uid-\(name)"), "labels": JSON(labels),
         "resourceVersion": "1",
     ]
+    if !annotations.isEmpty { metadata["annotations"] = JSON(annotations) }
     if deleting { metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z" }
     if !owner.isEmpty {
         metadata["ownerReferences"] = [["kind": "ReplicaSet", "name": "rs", "uid": .string(owner), "controller": true]]
@@ -70,7 +71,7 @@ final class Bench {
     /// Pod name to node, for those that were bound.
     func bound(_ decisions: [SchedulerCore.Decision]) -> [String: String] {
         var result: [String: String] = [:]
-        for case .bind(let pod, let node) in decisions { result[pod.key.name] = node }
+        for case .bind(let pod, let node, _) in decisions { result[pod.key.name] = node }
         return result
     }
     /// Pod name to message, for those that were not.

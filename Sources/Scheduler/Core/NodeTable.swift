@@ -27,11 +27,17 @@ struct NodeTable {
         var allocatable = ResourceVector()
         var used = ResourceVector()
         var ports: [HostPort] = []
+        var portRanges: [ClosedRange<Int>] = []
+        /// The part of `used` and `portRanges` that outstanding offers hold.
+        var offered = ResourceVector()
+        var offeredRanges: [ClosedRange<Int>] = []
         var pods: [String: PodView] = [:]
         /// Pods that preemption makes room for here.
         var nominated: [PodView] = []
         /// Placed pods per owner number, for default spreading.
         var owners: [Int32: Int32] = [:]
+
+        var hasOffers: Bool { !offeredRanges.isEmpty || !offered.isZero }
     }
     /// The values of one node label as numbers.
     struct Topology {
@@ -87,7 +93,7 @@ struct NodeTable {
         rows[slot].isPresent = true
         rows[slot].staticGeneration &+= 1
         for index in topologies.indices {
-            topologies[index].domain[slot] = domain(index, view.labels[topologyKeys[index]])
+            topologies[index].domain[slot] = domain(index, Self.value(topologyKeys[index], view))
         }
         touch(slot)
         return slot
@@ -137,14 +143,20 @@ struct NodeTable {
         changes.append(Int32(truncatingIfNeeded: slot))
     }
 
-    /// The number of a node label, with its domains.
+    private static func value(_ key: String, _ view: NodeView?) -> String? {
+        guard let view else { return nil }
+        if let field = MarathonConstraint.Field(topologyKey: key) { return field.value(on: view) }
+        return view.labels[key]
+    }
+
+    /// The number of a node label (or of a field of Marathon's constraints), with its domains.
     mutating func topology(_ key: String) -> Int {
         if let id = topologyIDs[key] { return id }
         let id = topologies.count
         topologyIDs[key] = id
         topologyKeys.append(key)
         topologies.append(Topology(domain: Array(repeating: -1, count: names.count)))
-        for slot in names.indices { topologies[id].domain[slot] = domain(id, views[slot]?.labels[key]) }
+        for slot in names.indices { topologies[id].domain[slot] = domain(id, Self.value(key, views[slot])) }
         return id
     }
 
@@ -169,6 +181,8 @@ struct NodeTable {
             && row.usedDisk == used.ephemeralStorage && row.usedPods == used.pods
             && extras[slot].allocatable.extended == allocatable.extended
             && extras[slot].used.extended == used.extended && extras[slot].ports == node.hostPorts
+            && extras[slot].offered == node.offered && extras[slot].portRanges == node.portRanges
+            && extras[slot].offeredRanges == node.offeredPortRanges
         if isSame { return }
         row.allocatableCPU = allocatable.milliCPU
         row.allocatableMemory = allocatable.memory
@@ -182,12 +196,16 @@ struct NodeTable {
         extras[slot].allocatable = allocatable
         extras[slot].used = used
         extras[slot].ports = node.hostPorts
+        extras[slot].portRanges = node.portRanges
+        extras[slot].offered = node.offered
+        extras[slot].offeredRanges = node.offeredPortRanges
         updateFlag(slot)
         touch(slot)
     }
 
     /// Adds (`sign` 1) or takes back a claim that the ledger does not know yet.
-    mutating func charge(_ slot: Int, _ template: PodTemplate, sign: Int64) {
+    /// - Parameter ports: the ports that were chosen for the pod.
+    mutating func charge(_ slot: Int, _ template: PodTemplate, ports: [Int], sign: Int64) {
         let request = template.requests
         rows[slot].usedCPU += sign * request.milliCPU
         rows[slot].usedMemory += sign * request.memory
@@ -195,10 +213,10 @@ struct NodeTable {
         rows[slot].usedPods += sign * request.pods
         if sign > 0 {
             extras[slot].used += request
-            extras[slot].ports += template.hostPorts
+            extras[slot].ports += template.hostPorts(assigned: ports)
         } else {
             extras[slot].used -= request
-            for port in template.hostPorts {
+            for port in template.hostPorts(assigned: ports) {
                 if let index = extras[slot].ports.firstIndex(of: port) { extras[slot].ports.remove(at: index) }
             }
         }
@@ -208,7 +226,8 @@ struct NodeTable {
 
     mutating func updateFlag(_ slot: Int) {
         rows[slot].hasExtras =
-            !extras[slot].ports.isEmpty || !extras[slot].nominated.isEmpty || !extras[slot].allocatable.extended.isEmpty
+            !extras[slot].ports.isEmpty || !extras[slot].portRanges.isEmpty || !extras[slot].nominated.isEmpty
+            || !extras[slot].allocatable.extended.isEmpty
             || !extras[slot].used.extended.isEmpty
     }
 }

@@ -8,43 +8,52 @@ extension SchedulerCore {
         refreshFromLedger()
         var decisions: [Decision] = gatedToReport.map { .gated($0) }
         gatedToReport = []
-        var chosen: [(entry: SchedulingQueue.Entry, slot: Int, volumes: VolumePlan)] = []
+        var chosen: [(entry: SchedulingQueue.Entry, slot: Int, ports: [Int], volumes: VolumePlan)] = []
         var tried = 0
         while tried < limit, let entry = queue.pop(now: now) {
             tried += 1
             let pod = entry.pod
-            if let (slot, volumes) = choose(pod) {
-                table.charge(slot, pod.template, sign: 1)
-                placed[pod.uid] = Placed(pod: pod, slot: slot, isAssumed: true, attempts: entry.attempts)
+            if let (slot, volumes) = choose(pod), let ports = choosePorts(pod, slot) {
+                table.charge(slot, pod.template, ports: ports, sign: 1)
+                placed[pod.uid] = Placed(pod: pod, slot: slot, isAssumed: true, ports: ports, attempts: entry.attempts)
                 settle(pod, slot, sign: 1)
-                denominate(pod.uid)
+                denominate(pod.uid, isCommitting: true)
                 assume(volumes, for: pod, slot)
-                chosen.append((entry, slot, volumes))
-            } else {
-                decisions.append(reject(entry, now: now))
+                chosen.append((entry, slot, ports, volumes))
+            } else if let decision = reject(entry, now: now) {
+                decisions.append(decision)
             }
         }
         let results = ledger.commit(
-            chosen.map { $0.entry.pod.claim(on: table.names[$0.slot], isBound: false) })
-        for ((entry, slot, volumes), result) in zip(chosen, results) {
+            chosen.map { $0.entry.pod.assumedClaim(on: table.names[$0.slot], ports: $0.ports) })
+        for ((entry, slot, ports, volumes), result) in zip(chosen, results) {
             if result.isCommitted {
                 let node = table.names[slot]
                 decisions.append(
                     volumes.isEmpty
-                        ? .bind(entry.pod, node: node) : .bindVolumes(entry.pod, node: node, volumes))
+                        ? .bind(entry.pod, node: node, ports: ports)
+                        : .bindVolumes(entry.pod, node: node, ports: ports, volumes))
                 continue
             }
             // Somebody else was faster on this node: what the ledger says is looked at again in the next pass.
             placed[entry.pod.uid] = nil
             forgetVolumes(of: entry.pod.uid)
             settle(entry.pod, slot, sign: -1)
-            table.charge(slot, entry.pod.template, sign: -1)
+            table.charge(slot, entry.pod.template, ports: ports, sign: -1)
+            ledger.remove(.nomination(uid: entry.pod.uid))
             queue.putBack(entry)
         }
         return decisions
     }
 
     // MARK: One pod
+
+    /// The host ports of a pod on its node: one for each that it asks for, none for most pods.
+    private func choosePorts(_ pod: PodView, _ slot: Int) -> [Int]? {
+        guard !pod.template.portRequests.isEmpty else { return [] }
+        var free = PortChoice(table.extras[slot].ports, table.extras[slot].portRanges)
+        return free.choose(pod.template, start: Int(random.next() >> 33))
+    }
 
     /// The node for a pod, with what its claims get there; nil when there is none.
     private func choose(_ pod: PodView) -> (slot: Int, volumes: VolumePlan)? {

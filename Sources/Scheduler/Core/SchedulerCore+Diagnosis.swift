@@ -22,9 +22,15 @@ struct Diagnosis {
 
 extension SchedulerCore {
     /// Puts a pod that found no node back, after looking whether others can make room.
-    func reject(_ entry: SchedulingQueue.Entry, now: Instant) -> Decision {
+    /// - Returns: nil when there is nothing to say yet, because room is being made without taking pods away.
+    func reject(_ entry: SchedulingQueue.Entry, now: Instant) -> Decision? {
         let pod = entry.pod
         let diagnosis = diagnose(pod)
+        if askForOffers(pod, diagnosis) {
+            // Offers come back at once, and their release wakes the pod; should it not, it says why after its back-off.
+            queue.markFailed(entry, now: now)
+            return nil
+        }
         queue.markUnschedulable(entry, by: diagnosis.rejectedBy, now: now)
         guard diagnosis.total > 0 else { return .unschedulable(pod, message: diagnosis.message) }
         switch preempt(pod, diagnosis) {
@@ -78,6 +84,9 @@ extension SchedulerCore {
         } else if rejection.contains(.affinity) {
             diagnosis.add("node(s) didn't match Pod's node affinity/selector")
             diagnosis.rejectedBy.insert(.nodeAffinity)
+        } else if rejection.contains(.constraint) {
+            diagnosis.add(MarathonConstraint.reason)
+            diagnosis.rejectedBy.insert(.nodeAffinity)
         } else if case let problems = NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid),
             !problems.isEmpty
         {
@@ -94,6 +103,35 @@ extension SchedulerCore {
             diagnosis.rejectedBy.insert(rejection.rejectedBy)
             if rejection.isResolvable { diagnosis.resolvable.append(slot) }
         }
+    }
+
+    /// Asks for the offers of a node back when the pod would fit there without them.
+    /// - Returns: true when that was done for the first time.
+    private func askForOffers(_ pod: PodView, _ diagnosis: Diagnosis) -> Bool {
+        var best: (slot: Int, free: Int64)?
+        for slot in diagnosis.resolvable where table.extras[slot].hasOffers && isFeasibleWithoutOffers(pod, slot) {
+            let row = table.rows[slot]
+            let free: Int64 = row.allocatableCPU - row.usedCPU + table.extras[slot].offered.milliCPU
+            if let best, best.free >= free { continue }
+            best = (slot, free)
+        }
+        guard let slot = best?.slot else { return false }
+        // First the claim on what becomes free, so that it is not offered again.
+        let isFirst = !reclaiming.contains(pod.uid)
+        if nominations[pod.uid] != slot { nominate(pod, table.names[slot]) }
+        reclaiming.insert(pod.uid)
+        guard ledger.requestReclaim(node: table.names[slot], resources: pod.template.requests) else {
+            denominate(pod.uid)
+            return false
+        }
+        return isFirst
+    }
+
+    private func isFeasibleWithoutOffers(_ pod: PodView, _ slot: Int) -> Bool {
+        guard NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid, isOffered: false).isEmpty,
+            case .needs(let needs) = volumeNeeds(of: pod), matchesVolumes(needs, slot)
+        else { return false }
+        return PodRules(pod, self, matching: terms.matching(pod)).rejection(slot, table) == nil
     }
 
     /// True when even the empty node has not enough.

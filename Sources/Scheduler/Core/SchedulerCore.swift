@@ -11,9 +11,9 @@ final class SchedulerCore {
 
     enum Decision {
         /// Bind the pod; tell `bindingFailed` if that does not work.
-        case bind(PodView, node: String)
+        case bind(PodView, node: String, ports: [Int])
         /// The same, after these claims were given their volumes.
-        case bindVolumes(PodView, node: String, VolumePlan)
+        case bindVolumes(PodView, node: String, ports: [Int], VolumePlan)
         /// No node: say why.
         case unschedulable(PodView, message: String)
         /// No node, but deleting these pods makes room on one: nominate the pod and delete them.
@@ -35,6 +35,8 @@ final class SchedulerCore {
         var pod: PodView
         var slot: Int
         var isAssumed: Bool
+        /// Host ports that were chosen for an assumed one.
+        var ports: [Int] = []
         /// Failed attempts before, for the back-off when the binding fails.
         var attempts = 0
     }
@@ -43,6 +45,10 @@ final class SchedulerCore {
     private var pods: [ObjectKey: PodView] = [:]
     /// Where preemption makes room, by pod uid.
     var nominations: [String: Int] = [:]
+    /// Sizes of the groups that Marathon's constraints count, waiting pods included.
+    var groupSizes: [ConstraintGroup: Int] = [:]
+    /// Nominated pods for which offers were asked back, and nothing was said of it yet.
+    var reclaiming: Set<String> = []
     var gatedToReport: [PodView] = []
     var claims: [ObjectKey: ClaimView] = [:]
     var volumes: [String: VolumeView] = [:]
@@ -74,10 +80,11 @@ final class SchedulerCore {
         if let old = pods[key], old.uid != pod?.uid { forget(old, now: now) }
         guard let pod, !pod.isFinished else {
             if let pod { forget(pod, now: now) }
-            pods[key] = nil
+            if let old = pods.removeValue(forKey: key) { countInGroup(old, nil) }
             return
         }
         let old = pods.updateValue(pod, forKey: key)
+        countInGroup(old, pod)
         if !pod.nodeName.isEmpty {
             queue.remove(pod.uid)
             denominate(pod.uid)
@@ -157,7 +164,7 @@ final class SchedulerCore {
         if let held = placed[pod.uid] {
             if table.names[held.slot] == node {
                 // Confirmed, or changed in place (labels, resize, deletion).
-                ledger.set(pod.claim(on: node, isBound: true))
+                ledger.set(pod.boundClaim(on: node))
                 let isSame =
                     held.pod.labels == pod.labels && held.pod.template == pod.template
                     && held.pod.isTerminating == pod.isTerminating
@@ -175,7 +182,7 @@ final class SchedulerCore {
             unplace(pod.uid, now: now)
         }
         let slot = table.slot(of: node)
-        ledger.set(pod.claim(on: node, isBound: true))
+        ledger.set(pod.boundClaim(on: node))
         placed[pod.uid] = Placed(pod: pod, slot: slot, isAssumed: false)
         settle(pod, slot, sign: 1)
         wake(.podPlaced, slot: slot, now: now)
@@ -222,10 +229,14 @@ final class SchedulerCore {
         table.extras[slot].nominated.append(pod)
         table.updateFlag(slot)
         table.touch(slot)
+        ledger.set(Claim(.nominatedPod(uid: pod.uid), node: node, resources: pod.template.requests))
     }
 
-    func denominate(_ uid: String) {
+    /// - Parameter isCommitting: the ledger is about to turn the room into the pod's own.
+    func denominate(_ uid: String, isCommitting: Bool = false) {
         guard let slot = nominations.removeValue(forKey: uid) else { return }
+        if !isCommitting { ledger.remove(.nomination(uid: uid)) }
+        reclaiming.remove(uid)
         table.extras[slot].nominated.removeAll { $0.uid == uid }
         table.updateFlag(slot)
         table.touch(slot)
@@ -237,6 +248,16 @@ final class SchedulerCore {
             guard let node = snapshot.nodes[index], let slot = table.slots[node.name] else { continue }
             table.refresh(slot, from: node)
         }
+    }
+
+    /// Somebody else let go of a share of a node.
+    func released(on name: String, now: Instant) {
+        refreshFromLedger()
+        guard let slot = table.slots[name] else { return }
+        for uid in reclaiming where nominations[uid] == slot {
+            if let entry = queue[uid], couldFit(entry.pod, slot, .fit) { queue.activate(uid) }
+        }
+        wake([.fit, .ports], slot: slot, now: now)
     }
 
     /// Something about a node changed: tries the waiting pods again that fit it by itself.

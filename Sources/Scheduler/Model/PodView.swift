@@ -25,6 +25,8 @@ final class PodView: Sendable {
     let scheduledReason: String
     let scheduledMessage: String
     let scheduledStatus: String
+    /// Host ports that it was given; empty until it is bound.
+    let assignedPorts: [Int]
     /// Everything that placement depends on, shared by the pods of one owner.
     let template: PodTemplate
 
@@ -52,14 +54,23 @@ final class PodView: Sendable {
         scheduledReason = condition["reason"].string ?? ""
         scheduledMessage = condition["message"].string ?? ""
         scheduledStatus = condition["status"].string ?? ""
-        template = PodTemplate(spec, metadata: object.metadata)
+        let annotations = tree["metadata"]["annotations"]
+        assignedPorts = nodeName.isEmpty ? [] : PortRequest.assigned(annotations[PortRequest.assignedKey].string)
+        template = PodTemplate(spec, metadata: object.metadata, annotations: annotations)
     }
 
+    /// The host ports that it holds once it is bound.
+    var hostPorts: [HostPort] { template.hostPorts(assigned: assignedPorts) }
+
     /// The share of the node that the pod holds.
-    func claim(on node: String, isBound: Bool) -> Claim {
+    func boundClaim(on node: String) -> Claim {
+        Claim(.boundPod(uid: uid), node: node, resources: template.requests, hostPorts: hostPorts)
+    }
+    /// The share that it would hold with ports that were chosen for it.
+    func assumedClaim(on node: String, ports: [Int]) -> Claim {
         Claim(
-            isBound ? .boundPod(uid: uid) : .assumedPod(uid: uid), node: node, resources: template.requests,
-            hostPorts: template.hostPorts)
+            .assumedPod(uid: uid), node: node, resources: template.requests,
+            hostPorts: template.hostPorts(assigned: ports))
     }
 }
 
@@ -77,7 +88,12 @@ struct PodTemplate: Sendable, Hashable {
     var requiredNodes: [NodeSelectorTerm]?
     var preferredNodes: [Preferred<NodeSelectorTerm>]
     var tolerations: [Toleration]
+    /// Ports that are given; ones to be chosen are in `portRequests` alone.
     var hostPorts: [HostPort]
+    var portRequests: [PortRequest]
+    /// Marathon's placement constraints; the label that says whose instances are counted is in `constraintGroup`.
+    var constraints: [MarathonConstraint]
+    var constraintGroup: String
     /// Normalised image names, for locality.
     var images: [String]
     var spread: [SpreadConstraint]
@@ -89,7 +105,10 @@ struct PodTemplate: Sendable, Hashable {
     var owner: String
 
     /// True when a node's fitness depends on that node alone.
-    var isNodeLocal: Bool { spread.isEmpty && affinity.isEmpty && antiAffinity.isEmpty && volumeClaims.isEmpty }
+    var isNodeLocal: Bool {
+        spread.isEmpty && affinity.isEmpty && antiAffinity.isEmpty && volumeClaims.isEmpty
+            && (constraints.isEmpty || constraints.allSatisfy { !$0.isCounting })
+    }
 
     /// The only nodes that can be chosen, when the required affinity names them (pods of daemon sets).
     var pinnedNodes: [String]? {
@@ -102,7 +121,7 @@ struct PodTemplate: Sendable, Hashable {
         return names
     }
 
-    init(_ spec: JSON, metadata: ObjectMetadata) {
+    init(_ spec: JSON, metadata: ObjectMetadata, annotations: JSON) {
         namespace = metadata.namespace
         priority = spec["priority"].int ?? 0
         let sums = PodRequests(spec)
@@ -126,6 +145,9 @@ struct PodTemplate: Sendable, Hashable {
             return volume["ephemeral"].isNull ? nil : "\(metadata.name)-\(volume["name"].string ?? "")"
         }
         hostPorts = []
+        portRequests = []
+        constraints = []
+        constraintGroup = ""
         images = []
         for container in spec["containers"].elements {
             if let image = container["image"].string { images.append(Self.normalizedImage(image)) }
@@ -143,6 +165,16 @@ struct PodTemplate: Sendable, Hashable {
                 )
             }
         }
+        if !annotations.members.isEmpty { read(annotations, labels: metadata.labels) }
+    }
+
+    private mutating func read(_ annotations: JSON, labels: [String: String]) {
+        portRequests = PortRequest.parse(annotations[PortRequest.requestKey].string)
+        for request in portRequests where request.port > 0 {
+            for transport in request.transports { hostPorts.append(HostPort(transport: transport, port: request.port)) }
+        }
+        constraints = MarathonConstraint.parse(annotations[MarathonConstraint.annotation].string)
+        if !constraints.isEmpty { constraintGroup = labels[MarathonConstraint.groupLabel] ?? "" }
     }
 
     /// A name without tag or digest means `:latest`.

@@ -7,6 +7,7 @@ struct StaticRejection: OptionSet, Sendable {
     static let taint = StaticRejection(rawValue: 2)
     static let affinity = StaticRejection(rawValue: 4)
     static let absent = StaticRejection(rawValue: 8)
+    static let constraint = StaticRejection(rawValue: 16)
 }
 
 enum NodeFilters {
@@ -19,6 +20,10 @@ enum NodeFilters {
         }
         if untoleratedTaint(template, node) != nil { rejection.insert(.taint) }
         if !matchesAffinity(template, node) { rejection.insert(.affinity) }
+        for constraint in template.constraints where !constraint.allows(node) {
+            rejection.insert(.constraint)
+            break
+        }
         return rejection
     }
 

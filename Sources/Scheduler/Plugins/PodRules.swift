@@ -7,7 +7,7 @@ import ObjectModel
 /// PodTopologySpread and InterPodAffinity for one pod: the counts per domain, gathered once, then asked per node.
 struct PodRules {
     enum Rejection: Sendable, Hashable {
-        case spread, spreadMissingLabel, affinity, antiAffinity, existingAntiAffinity
+        case spread, spreadMissingLabel, affinity, antiAffinity, existingAntiAffinity, constraint
 
         /// kube-scheduler's words.
         var reason: String {
@@ -18,6 +18,7 @@ struct PodRules {
             case .affinity: "node(s) didn't match pod affinity rules"
             case .antiAffinity: "node(s) didn't match pod anti-affinity rules"
             case .existingAntiAffinity: "node(s) didn't satisfy existing pods anti-affinity rules"
+            case .constraint: MarathonConstraint.reason
             }
         }
         var rejectedBy: RejectedBy {
@@ -31,7 +32,7 @@ struct PodRules {
     }
 
     /// Counts by domain of one node label.
-    private struct Counted {
+    struct Counted {
         var topology: Int
         var counts: [Int32]
 
@@ -67,6 +68,7 @@ struct PodRules {
     private var antiAffinity: [Counted] = []
     private var existing: [Counted] = []
     private var preferences: [Counted] = []
+    private var constraints: [ConstraintLimit] = []
 
     /// True when rules only reject and do not score.
     var isSimple: Bool { soft.isEmpty && preferences.isEmpty }
@@ -96,6 +98,10 @@ struct PodRules {
             preferences.append(Self.scaled(counted(preferred.term), by: -preferred.weight))
         }
         if !template.spread.isEmpty { addSpread(pod, core) }
+        for constraint in template.constraints where constraint.isCounting {
+            let counts = counted(constraint.selection(of: pod))
+            constraints.append(ConstraintLimit(constraint.rule, counts, pod, core))
+        }
     }
 
     private static func sum(_ entries: [Int32: Int32], _ topology: Int, _ table: NodeTable) -> Counted {
@@ -178,6 +184,7 @@ struct PodRules {
         for rule in existing {
             if let count = rule.count(slot, table), count > 0 { return .existingAntiAffinity }
         }
+        for limit in constraints where !limit.allows(slot, table) { return .constraint }
         return nil
     }
 

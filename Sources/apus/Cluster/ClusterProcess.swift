@@ -4,6 +4,7 @@ import ClusterClient
 import ClusterDNS
 import ContainerRuntime
 import Controllers
+import Ledger
 import Logging
 import NodeAgent
 import ObjectModel
@@ -73,7 +74,9 @@ struct ClusterProcess: Sendable {
                     base: LocalTransport(machinery: machinery, user: .system), nodes: nodes),
                 component: "kube-controller-manager"),
             configuration: controllerConfiguration, logger: logger)
-        let scheduler = SchedulerService(client: client("default-scheduler"), logger: logger)
+        // Who holds what on which node, for all who hand out shares.
+        let ledger = Ledger()
+        let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
 
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
