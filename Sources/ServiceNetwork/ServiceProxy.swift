@@ -15,6 +15,7 @@ public final class ServiceProxy: Service {
     private let services: Informer<ServiceView>
     private let slices: Informer<Keyed<SliceView?>>
     private let hostPorts: Informer<Keyed<HostPortView>>
+    private let addresses: VirtualAddresses
     private let wake: AsyncStream<Void>
     private let poke: AsyncStream<Void>.Continuation
 
@@ -40,6 +41,7 @@ public final class ServiceProxy: Service {
         hostPorts = Informer(.pods, client: client, options: own, logger: logger) {
             Keyed(key: $0.key, view: HostPortView($0))
         }
+        addresses = VirtualAddresses(client: client, logger: logger)
     }
 
     /// True once the table was written for the first time.
@@ -49,7 +51,8 @@ public final class ServiceProxy: Service {
         try await HostNetwork.prepare(configuration)
         subscribe()
         try await withThrowingDiscardingTaskGroup { group in
-            for informer in [services as any Service, slices, hostPorts] { group.addTask { try await informer.run() } }
+            let informers = [services as any Service, slices, hostPorts] + addresses.services
+            for informer in informers { group.addTask { try await informer.run() } }
             await services.waitUntilSynced()
             await slices.waitUntilSynced()
             await hostPorts.waitUntilSynced()
@@ -80,6 +83,9 @@ public final class ServiceProxy: Service {
             case .added(let pod), .deleted(let pod): if !pod.view.ports.isEmpty { mark(.hostPorts(pod.key)) }
             case .modified(let old, let new): if old.view != new.view { mark(.hostPorts(new.key)) }
             }
+        }
+        addresses.subscribe { [self] changed in
+            for vip in changed { mark(.virtualAddress(vip)) }
         }
     }
 
@@ -144,6 +150,7 @@ public final class ServiceProxy: Service {
         if known == nil {
             script.replaceTable(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR)
             owners = Set(services.keys.map { .service($0) }).union(hostPorts.keys.map { .hostPorts($0) })
+                .union(addresses.all.map { .virtualAddress($0) })
         }
         var before: Set<Fragment.UDPEndpoint> = []
         var after: Set<Fragment.UDPEndpoint> = []
@@ -174,6 +181,8 @@ public final class ServiceProxy: Service {
             return compiler.compile(service, slices: known.sorted { $0.key < $1.key }.map(\.value))
         case .hostPorts(let key):
             return hostPorts[key].map { compiler.compile(hostPorts: $0.view, key: key) }
+        case .virtualAddress(let vip):
+            return addresses.targets(of: vip).map { compiler.compile(vip, targets: $0) }
         }
     }
 

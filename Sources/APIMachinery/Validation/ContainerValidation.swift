@@ -247,12 +247,12 @@ extension Problems {
         case "httpGet":
             let get = handler["httpGet"]
             need("\(path).httpGet.path", get["path"])
-            portOrName("\(path).httpGet.port", get["port"])
+            portOrName("\(path).httpGet.port", get["port"], mayBeAssigned: true)
             choice("\(path).httpGet.scheme", get["scheme"], ["HTTP", "HTTPS"])
             for (index, header) in get["httpHeaders"].elements.enumerated() {
                 need("\(path).httpGet.httpHeaders[\(index)].name", header["name"])
             }
-        case "tcpSocket": portOrName("\(path).tcpSocket.port", handler["tcpSocket"]["port"])
+        case "tcpSocket": portOrName("\(path).tcpSocket.port", handler["tcpSocket"]["port"], mayBeAssigned: true)
         case "grpc": portOrName("\(path).grpc.port", handler["grpc"]["port"])
         case "sleep": notNegative("\(path).sleep.seconds", handler["sleep"]["seconds"])
         default: break

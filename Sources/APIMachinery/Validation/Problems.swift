@@ -77,12 +77,16 @@ struct Problems {
     }
 
     /// A port number, or the name of a port.
-    mutating func portOrName(_ field: String, _ value: JSON) {
+    /// - Parameter mayBeAssigned: whether a host port of the pod may be meant, by `ports.apus.dev/<index>`.
+    mutating func portOrName(_ field: String, _ value: JSON, mayBeAssigned: Bool = false) {
         if let number = value.int {
             if !Names.portNumberProblems(number).isEmpty {
                 add(.invalid(field, value, "must be between 1 and 65535, inclusive"))
             }
         } else if let name = value.string {
+            if mayBeAssigned, name.hasPrefix("ports.apus.dev/"), Int(name.dropFirst(15)).map({ $0 >= 0 }) == true {
+                return
+            }
             syntax(field, name, Names.portNameProblems(name))
         } else {
             add(.required(field))

@@ -36,13 +36,7 @@ struct ContainerConfigBuilder: Sendable {
         config.hostname = pod.spec.hostNetwork ? "" : try files.kernelHostname()
         config.logDirectory = logDirectory
         config.dns = files.dns(node: resolver)
-        config.portMappings =
-            pod.spec.hostNetwork
-            ? []
-            : (pod.spec.containers + pod.spec.initContainers).flatMap(\.ports).filter { $0.hostPort > 0 }.map {
-                PortMapping(
-                    transport: $0.transport, containerPort: $0.containerPort, hostPort: $0.hostPort, hostIP: $0.hostIP)
-            }
+        config.portMappings = pod.spec.hostNetwork ? [] : portMappings
         config.labels = pod.labels.merging(labels) { _, own in own }
         config.annotations = pod.annotations.filter { !$0.key.hasPrefix("kubectl.kubernetes.io/") }
         config.cgroupParent = cgroupParent
@@ -59,6 +53,19 @@ struct ContainerConfigBuilder: Sendable {
         return config
     }
 
+    private var portMappings: [PortMapping] {
+        var mappings = (pod.spec.containers + pod.spec.initContainers).flatMap(\.ports).filter { $0.hostPort > 0 }.map {
+            PortMapping(
+                transport: $0.transport, containerPort: $0.containerPort, hostPort: $0.hostPort, hostIP: $0.hostIP)
+        }
+        for port in pod.assignedPorts {
+            guard let inside = port.containerPort else { continue }
+            mappings += port.transports.map {
+                PortMapping(transport: $0, containerPort: inside, hostPort: port.hostPort, hostIP: "")
+            }
+        }
+        return mappings
+    }
     private var supplementalGroups: [Int64] {
         pod.spec.security.supplementalGroups + (pod.spec.security.fsGroup.map { [$0] } ?? [])
     }

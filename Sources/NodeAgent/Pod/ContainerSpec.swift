@@ -16,6 +16,8 @@ struct ContainerSpec: Sendable {
     var environment: [JSON]
     var environmentFrom: [JSON]
     var ports: [ContainerPort]
+    /// The number for each name by which probes and hooks may mean an assigned host port.
+    var assignedPorts: [String: Int] = [:]
     var resources: ResourceRequirements
     var volumeMounts: [JSON]
     var liveness: Probe?
@@ -161,7 +163,7 @@ enum Handler: Sendable {
     static func port(_ value: JSON, of container: ContainerSpec) -> Int? {
         if let number = value.int { return (1...65535).contains(number) ? number : nil }
         guard let name = value.string else { return nil }
-        return container.ports.first { $0.name == name }?.containerPort ?? Int(name)
+        return container.ports.first { $0.name == name }?.containerPort ?? container.assignedPorts[name] ?? Int(name)
     }
 }
 

@@ -6,6 +6,8 @@ struct Pod: Sendable {
     let object: Object
     var spec: PodSpec
     let annotations: [String: String]
+    /// Host ports that it asked for by annotation; none for most.
+    let assignedPorts: [AssignedPort]
     /// `status` as the API has it.
     let status: JSON
 
@@ -25,6 +27,8 @@ struct Pod: Sendable {
         spec = PodSpec(tree["spec"])
         annotations = tree["metadata"]["annotations"].stringMap
         status = tree["status"]
+        assignedPorts = AssignedPort.all(annotations)
+        if !assignedPorts.isEmpty { spec.nameAssignedPorts(assignedPorts) }
     }
 
     /// All containers of all kinds, in the order init, regular, ephemeral.
@@ -116,6 +120,15 @@ struct PodSpec: Sendable {
         }
         containers = json["containers"].elements.map { ContainerSpec($0, kind: .regular) }
         ephemeralContainers = json["ephemeralContainers"].elements.map { ContainerSpec($0, kind: .ephemeral) }
+    }
+
+    fileprivate mutating func nameAssignedPorts(_ ports: [AssignedPort]) {
+        var numbers: [String: Int] = [:]
+        for port in ports {
+            for name in port.names { numbers[name] = port.listening(onHost: hostNetwork) }
+        }
+        for index in containers.indices { containers[index].assignedPorts = numbers }
+        for index in initContainers.indices { initContainers[index].assignedPorts = numbers }
     }
 }
 

@@ -65,9 +65,13 @@ enum PodAdmission {
         }
     }
     private static func hostPorts(_ pod: Pod) -> [HostPort] {
-        (pod.spec.containers + pod.spec.initContainers.filter { $0.kind == .sidecar }).flatMap(\.ports)
+        let given = (pod.spec.containers + pod.spec.initContainers.filter { $0.kind == .sidecar }).flatMap(\.ports)
             .filter { $0.hostPort > 0 }
             .map { HostPort(address: $0.hostIP, transport: $0.transport, port: $0.hostPort) }
+        return given
+            + pod.assignedPorts.flatMap { port in
+                port.transports.map { HostPort(address: "", transport: $0, port: port.hostPort) }
+            }
     }
 
     // MARK: Affinity

@@ -112,7 +112,7 @@ struct HostPortView: Sendable, Equatable {
         podIP = tree["status"]["podIP"].string ?? ""
         let isLive = !["Succeeded", "Failed"].contains(tree["status"]["phase"].string ?? "")
         let isOwn = tree["spec"]["hostNetwork"].bool != true && !podIP.isEmpty && isLive
-        ports =
+        let given: [Port] =
             !isOwn
             ? []
             : tree["spec"]["containers"].elements.flatMap { $0["ports"].elements }.compactMap { port in
@@ -124,5 +124,25 @@ struct HostPortView: Sendable, Equatable {
                     transport: (port["protocol"].string ?? "TCP").lowercased(), hostPort: host,
                     hostIP: address == "0.0.0.0" ? "" : address, containerPort: inner)
             }
+        ports = given + (isOwn ? Self.assigned(tree["metadata"]["annotations"]) : [])
+    }
+
+    /// Ports that the scheduler chose for requests with a container port.
+    private static func assigned(_ annotations: JSON) -> [Port] {
+        guard let text = annotations["ports.apus.dev/assigned"].string,
+            let requests = annotations["ports.apus.dev/request"].string.flatMap({ try? JSON.parse($0).elements })
+        else { return [] }
+        let numbers = text.split(separator: ",").map { Int($0.filter { $0 != " " }) ?? 0 }
+        var result: [Port] = []
+        for (request, host) in zip(requests, numbers) {
+            guard (1...65535).contains(host), let inner = request["containerPort"].int else { continue }
+            let transports = (request["protocol"].string ?? "tcp").lowercased().split(separator: ",")
+            for transport in transports.map({ $0.filter { $0 != " " } }) where transport == "tcp" || transport == "udp"
+            {
+                result.append(
+                    Port(transport: transport, hostPort: host, hostIP: "", containerPort: inner == 0 ? host : inner))
+            }
+        }
+        return result
     }
 }

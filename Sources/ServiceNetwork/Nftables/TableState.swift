@@ -6,6 +6,7 @@ struct TableState: Sendable {
     enum Owner: Hashable, Sendable {
         case service(ObjectKey)
         case hostPorts(ObjectKey)
+        case virtualAddress(VirtualAddress)
     }
     private(set) var fragments: [Owner: Fragment] = [:]
     private var memberCounts: [NetworkSet: [String: Int]] = [:]
