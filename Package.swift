@@ -134,7 +134,7 @@ let package = Package(
             "Marathon",
             [
                 "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", collections,
-                deque, nioCore, log, lifecycle,
+                deque, httpClient, nioCore, nioSSL, log, lifecycle,
             ]),
         // Who is offered what: weighted hierarchical dominant resource fairness with quotas.
         room("Allocator", ["MesosModel", "JSON", collections]),

@@ -1,0 +1,54 @@
+import JSON
+import ObjectModel
+
+/// What the health checks of an instance say, from the readiness of its pod.
+extension Instance {
+    /// `healthCheckResults` of the task: one result for each check once it runs.
+    func healthResults(_ spec: RunSpec, now: Timestamp = .now) -> [JSON] {
+        guard hasHealthChecks, tasks.contains(where: { $0.startedAt != nil }) else { return [] }
+        let interval = spec.healthChecks.first?["intervalSeconds"].double ?? 60
+        return [healthResult(interval: interval, now: now)]
+    }
+
+    private func healthResult(interval: Double, now: Timestamp) -> JSON {
+        var result: JSON = [
+            "alive": .bool(isReady && isRunning), "consecutiveFailures": JSON(failures(interval: interval, now: now)),
+            "instanceId": .string(id),
+        ]
+        guard let readySince else { return result }
+        if isReady {
+            result["firstSuccess"] = .string(readySince.milliText)
+            result["lastSuccess"] = .string(readySince.milliText)
+        } else if isRunning, failures(interval: interval, now: now) > 0 {
+            result["lastFailure"] = .string(readySince.milliText)
+            result["lastFailureCause"] = "the check did not succeed"
+        }
+        return result
+    }
+
+    /// Checks in a row that failed until now: their interval goes into the time since it was last ready.
+    func failures(interval: Double, now: Timestamp) -> Int {
+        guard isRunning, !isReady, let started = startedAt else { return 0 }
+        let since = max(readySince ?? started, started)
+        let seconds = (now - since) / .seconds(1)
+        return max(0, Int(seconds / max(interval, 0.1)))
+    }
+
+    /// When it is killed for failing its checks unless one succeeds before; nil: never.
+    func unhealthyDeadline(_ spec: RunSpec) -> (at: Timestamp, reason: String)? {
+        guard isRunning, !isReady, let started = startedAt else { return nil }
+        let checks =
+            spec.kind == .app
+            ? spec.healthChecks : spec.json["containers"].elements.map { $0["healthCheck"] }.filter { !$0.isNull }
+        guard let check = checks.first else { return nil }
+        let most = check["maxConsecutiveFailures"].int ?? 3
+        guard most > 0 else { return nil }
+        let interval = max(check["intervalSeconds"].double ?? 60, 1)
+        let grace = max(check["gracePeriodSeconds"].double ?? 300, check["delaySeconds"].double ?? 0)
+        let failing = .seconds(Double(most) * interval) as Duration
+        var at = started + .seconds(grace) + failing
+        // It was ready once: grace is over, and counting began when it stopped being ready.
+        if let readySince, readySince > started + .seconds(1) { at = max(readySince + failing, started) }
+        return (at, "the health check failed \(most) times in a row")
+    }
+}

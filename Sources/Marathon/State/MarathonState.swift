@@ -1,0 +1,149 @@
+import ClusterClient
+import JSON
+import Logging
+import MesosModel
+import ObjectModel
+import ServiceLifecycle
+
+extension GroupVersionResource {
+    static let controllerRevisions = Self(group: "apps", version: "v1", resource: "controllerrevisions")
+}
+
+/// A node as Marathon looks at it.
+struct NodeView: Sendable {
+    var name: String
+    /// When it was lost; nil: it answers.
+    var lostSince: Timestamp?
+    var isSchedulable: Bool
+    var region: String?
+    var zone: String?
+
+    init(_ object: Object) {
+        let tree = object.tree
+        name = object.name
+        let ready = tree["status"]["conditions"].elements.first { $0["type"].string == "Ready" }
+        if ready?["status"].string == "Unknown" {
+            lostSince = ready?["lastTransitionTime"].string.flatMap { Timestamp($0) } ?? .now
+        }
+        isSchedulable = tree["spec"]["unschedulable"].bool != true && ready?["status"].string == "True"
+        region = object.metadata.labels["topology.kubernetes.io/region"]
+        zone = object.metadata.labels["topology.kubernetes.io/zone"]
+    }
+}
+
+/// Everything that Marathon knows: local copies of the objects that concern it, found by id.
+final class MarathonState: Definitions {
+    let apps: Informer<StoredSpec>
+    let pods: Informer<StoredSpec>
+    let groups: Informer<StoredGroup>
+    let deployments: Informer<Deployment>
+    let versions: Informer<StoredVersion>
+    let instances: Informer<Instance>
+    let nodes: Informer<NodeView>
+    private let appsByID: InformerIndex<StoredSpec, PathID>
+    private let podsByID: InformerIndex<StoredSpec, PathID>
+    private let appsByPort: InformerIndex<StoredSpec, Int>
+    private let groupsByID: InformerIndex<StoredGroup, PathID>
+    private let deploymentsBySpec: InformerIndex<Deployment, PathID>
+    private let deploymentsByID: InformerIndex<Deployment, String>
+    private let versionsByID: InformerIndex<StoredVersion, PathID>
+    private let instancesBySpec: InformerIndex<Instance, PathID>
+    private let instancesByID: InformerIndex<Instance, String>
+
+    init(client: ClusterClient, logger: Logger) {
+        apps = Informer(MesosNames.marathonApps, client: client, logger: logger) { StoredSpec($0, kind: .app) }
+        pods = Informer(MesosNames.marathonPods, client: client, logger: logger) { StoredSpec($0, kind: .pod) }
+        groups = Informer(MesosNames.marathonGroups, client: client, logger: logger) { StoredGroup($0) }
+        deployments = Informer(MesosNames.marathonDeployments, client: client, logger: logger) { Deployment($0) }
+        let marked = ListOptions(
+            labelSelector: LabelSelector([.init(key: MesosNames.marathonAppLabel, op: .exists)]))
+        versions = Informer(.controllerRevisions, client: client, options: marked, logger: logger) { StoredVersion($0) }
+        instances = Informer(.pods, client: client, options: marked, logger: logger) { Instance($0) }
+        nodes = Informer(.nodes, client: client, logger: logger) { NodeView($0) }
+        appsByID = InformerIndex(apps) { [$0.spec.id] }
+        podsByID = InformerIndex(pods) { [$0.spec.id] }
+        appsByPort = InformerIndex(apps) { $0.servicePorts }
+        groupsByID = InformerIndex(groups) { [$0.info.id] }
+        deploymentsBySpec = InformerIndex(deployments) { Array($0.affected) }
+        deploymentsByID = InformerIndex(deployments) { [$0.id] }
+        versionsByID = InformerIndex(versions) { [$0.id] }
+        instancesBySpec = InformerIndex(instances) { [$0.spec] }
+        instancesByID = InformerIndex(instances) { [$0.id] + $0.tasks.map(\.id) }
+    }
+
+    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes] }
+
+    func waitUntilSynced() async {
+        await apps.waitUntilSynced()
+        await pods.waitUntilSynced()
+        await groups.waitUntilSynced()
+        await deployments.waitUntilSynced()
+        await versions.waitUntilSynced()
+        await instances.waitUntilSynced()
+        await nodes.waitUntilSynced()
+    }
+
+    // MARK: Definitions
+
+    /// The stored definition of an app or pod; when it changed places, the newer one.
+    func stored(_ id: PathID) -> StoredSpec? {
+        (appsByID[id] + podsByID[id]).max {
+            $0.object.metadata.resourceVersion < $1.object.metadata.resourceVersion
+        }
+    }
+    /// All objects with an id: more than one while its role changes.
+    func allStored(_ id: PathID) -> [StoredSpec] { appsByID[id] + podsByID[id] }
+
+    /// The definition that counts: a change that is not taken up yet counts as what was before it.
+    func spec(_ id: PathID) -> RunSpec? {
+        guard let stored = stored(id) else { return nil }
+        if stored.isAdopted { return stored.spec }
+        guard let known = stored.knownVersion else { return nil }
+        return version(id, known)?.spec
+    }
+    func group(_ id: PathID) -> GroupInfo? {
+        groupsByID[id].first?.info ?? (id.isRoot ? GroupInfo(id: .root, version: Timestamp(seconds: 0).milliText) : nil)
+    }
+    func storedGroup(_ id: PathID) -> StoredGroup? { groupsByID[id].first }
+
+    func specs(under id: PathID) -> [RunSpec] {
+        if !id.isRoot, let exact = spec(id) { return [exact] }
+        return (apps.all + pods.all).filter { id.contains($0.spec.id) }.compactMap {
+            $0.isAdopted ? $0.spec : spec($0.spec.id)
+        }
+    }
+    func groups(under id: PathID) -> [GroupInfo] {
+        let found = groups.all.map(\.info).filter { id.contains($0.id) }
+        guard id.isRoot, !found.contains(where: \.id.isRoot) else { return found }
+        return found + [group(.root)].compactMap(\.self)
+    }
+    func isServicePortTaken(_ port: Int) -> Bool { appsByPort.count(of: port) > 0 }
+
+    // MARK: Versions
+
+    /// Kept versions of an app or pod, newest first.
+    func history(_ id: PathID) -> [StoredVersion] { versionsByID[id].sorted { $0.version > $1.version } }
+    func version(_ id: PathID, _ version: String) -> StoredVersion? {
+        versionsByID[id].first { $0.version == version && $0.spec != nil }
+    }
+
+    // MARK: What runs
+
+    func instances(of id: PathID) -> [Instance] { instancesBySpec[id] }
+    /// By the id of an instance or of one of its tasks.
+    func instance(_ id: String) -> Instance? { instancesByID[id].first }
+    func deployments(of id: PathID) -> [Deployment] {
+        deploymentsBySpec.count(of: id) == 0 ? [] : deploymentsBySpec[id].sorted { $0.version < $1.version }
+    }
+    func deployment(_ id: String) -> Deployment? { deploymentsByID[id].first }
+
+    /// Waits (at most some seconds) until the local copies show what a write returned.
+    func show(_ revision: Revision, in revisions: [@Sendable () -> Revision]) async {
+        let end = ContinuousClock.now + .seconds(5)
+        for current in revisions {
+            while current() < revision, ContinuousClock.now < end, !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(1))
+            }
+        }
+    }
+}
