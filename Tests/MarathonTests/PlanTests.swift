@@ -94,7 +94,8 @@ private func app(_ id: String, _ members: JSON = .object([:])) -> RunSpec {
 
     @Test func thePodOfAnInstanceSaysWhatItsTaskIsTold() throws {
         let document: JSON = [
-            "id": "/team/web", "cmd": "echo $$ $(PORT0) $HOME", "cpus": .double(0.1), "mem": 64, "labels": ["tier": "front"],
+            "id": "/team/web", "cmd": "echo $$ $(PORT0) $HOME", "cpus": .double(0.1), "mem": 64,
+            "labels": ["tier": "front"],
             "portDefinitions": [["port": 0, "name": "http-api"]], "env": ["PORT": "mine"],
             "healthChecks": [["protocol": "MESOS_HTTP", "intervalSeconds": 5]],
         ]

@@ -21,7 +21,7 @@ struct TestMarathon: Sendable {
 
     static func run(_ body: @escaping @Sendable (TestMarathon) async throws -> Void) async throws {
         var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        logger.logLevel = .warning
         let machinery = try Machinery(store: MemoryStore(), logger: logger)
         try await machinery.start()
         let transport = LocalTransport(machinery: machinery)
@@ -35,6 +35,12 @@ struct TestMarathon: Sendable {
                 [
                     "apiVersion": "v1", "kind": "Node", "metadata": ["name": "n1"],
                     "status": ["conditions": [["type": "Ready", "status": "True"]]],
+                ])
+            _ = try? await client.create(
+                GroupVersionResource(group: "node.k8s.io", version: "v1", resource: "runtimeclasses"),
+                [
+                    "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass",
+                    "metadata": ["name": .string(MesosNames.processRuntimeClass)], "handler": "process",
                 ])
             let marathon = Marathon(configuration: .init(), client: client, logger: quiet)
             let window = Window(.init(name: "Marathon", port: 0), logger: quiet) { await marathon.answer($0) }

@@ -44,7 +44,9 @@ extension MarathonAPI {
     private func queueItem(_ spec: RunSpec, showsOffers: Bool) -> JSON? {
         let instances = state.instances(of: spec.id)
         let pending = instances.filter { !$0.isBound && $0.isActive }
-        let bound = instances.count { $0.isBound && $0.isActive }
+        // While it is restarted, old instances do not stand for new ones.
+        let restarts = state.deployments(of: spec.id).contains { $0.restarts[spec.id] != nil }
+        let bound = instances.count { $0.isBound && $0.isActive && (!restarts || spec.isCurrent($0.version)) }
         let missing = spec.instances - bound
         let now = Timestamp.now
         let delay = executor.backoff.delay(spec)

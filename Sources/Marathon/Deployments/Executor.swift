@@ -138,10 +138,21 @@ final class Executor: Sendable {
         do {
             try await body()
         } catch {
-            if !(error is CancellationError) {
-                logger.debug("coming back later", metadata: ["what": "\(what)", "error": "\(error)"])
-            }
+            report(error, what)
             throw error
+        }
+    }
+
+    /// Conflicts are everyday life of optimistic concurrency; the rest deserves attention.
+    private func report(_ error: any Error, _ what: String) {
+        switch error {
+        case is CancellationError: break
+        case let error as StatusError where error.reason == .conflict || error.reason == .notFound:
+            logger.debug("coming back later", metadata: ["what": "\(what)", "error": "\(error)"])
+        case let error as MarathonError where error.status == 409:
+            logger.debug("waiting for a deployment", metadata: ["what": "\(what)", "error": "\(error)"])
+        default:
+            logger.warning("Marathon tries again later", metadata: ["what": "\(what)", "error": "\(error)"])
         }
     }
 
