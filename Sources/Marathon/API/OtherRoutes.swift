@@ -165,13 +165,13 @@ extension MarathonAPI {
             headers: [
                 ("Content-Type", "text/event-stream;charset=utf-8"), ("Cache-Control", "no-cache"),
                 ("Connection", "keep-alive"),
-            ]
-        ) { writer in
-            defer {
-                bus.leave(id)
-                bus.publish("event_stream_detached", address)
-            }
-            for await event in events { try await writer.write(event) }
-        }
+            ],
+            stream: { writer in
+                defer {
+                    bus.leave(id)
+                    bus.publish("event_stream_detached", address)
+                }
+                for await event in events { try await writer.write(event) }
+            })
     }
 }
