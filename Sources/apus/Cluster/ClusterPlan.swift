@@ -20,6 +20,8 @@ struct ClusterPlan: Sendable {
     var parts: Set<ClusterPart>
     /// What the node keeps free before it evicts pods.
     var evictionThresholds = EvictionThresholds.standard
+    /// Mesos, Marathon and their names.
+    var windows = WindowSettings()
 
     /// URL of the API server for clients on this machine.
     var server: String { "https://127.0.0.1:\(identity.port)" }

@@ -54,6 +54,8 @@ struct ClusterProcess: Sendable {
         configuration.roles = roles
         let machinery = try Machinery(store: store, configuration: configuration, logger: logger)
         try await machinery.start()
+        try await WindowKinds.ensure(
+            ClusterClient(transport: LocalTransport(machinery: machinery, user: .system), component: "apus"))
 
         func client(_ component: String) -> ClusterClient {
             ClusterClient(transport: LocalTransport(machinery: machinery, user: .system), component: component)
@@ -74,9 +76,10 @@ struct ClusterProcess: Sendable {
                     base: LocalTransport(machinery: machinery, user: .system), nodes: nodes),
                 component: "kube-controller-manager"),
             configuration: controllerConfiguration, logger: logger)
-        // Who holds what on which node, for all who hand out shares.
+        // Who holds what on which node: one truth for pods and offers.
         let ledger = Ledger()
         let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
+        let windows = Windows.make(plan, ledger: ledger, client: client, logger: logger)
 
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
@@ -94,7 +97,8 @@ struct ClusterProcess: Sendable {
         // Stopped from the last to the first: the node and the network before the API they speak to.
         return ClusterProcess(
             plan: plan, store: store, machinery: machinery,
-            services: [machinery, authorizer, server] + (node?.runtimes ?? []) + monitored + (node?.services ?? []),
+            services: [machinery, authorizer, server] + (node?.runtimes ?? []) + monitored
+                + windows.services + (node?.services ?? []),
             readiness: readiness, server: server, containerd: node?.containerd)
     }
 

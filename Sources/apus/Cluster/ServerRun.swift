@@ -14,6 +14,7 @@ struct ServerRun {
     let options: ServingOptions
     /// Nil when this machine is no node.
     let node: NodeOptions?
+    let windows: WindowOptions
     let parts: Set<ClusterPart>
 
     func run() async throws {
@@ -73,7 +74,7 @@ struct ServerRun {
         let recorded = try data.identity()
         if recorded == nil { try data.requireNotForeign() }
         let registry = ClusterRegistry()
-        let plan = try ClusterPlan.make(
+        var plan = try ClusterPlan.make(
             options, node, parts: parts, lookup: lookup, data: data, recorded: recorded, registry: registry)
         if parts.contains(.node) {
             try Preflight.requirePrograms(ownContainerd: plan.identity.externalContainerd == nil)
@@ -81,6 +82,8 @@ struct ServerRun {
         try data.open()
         try Preflight.requireDiskSpace(data.path)
         try await Preflight.requireFreePort(plan.identity.port, address: plan.bindAddress, option: "--port")
+        plan.windows = try WindowSettings.make(windows, hasNode: node != nil, lookup: lookup)
+        for note in try await plan.windows.leaveOutTaken() { Self.say(note) }
         if recorded != plan.identity { try data.record(plan.identity) }
         // Without a node no address of its ranges is used on this machine.
         if parts.contains(.node) { registry.record(plan.identity, path: data.path) }

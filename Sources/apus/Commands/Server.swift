@@ -11,6 +11,7 @@ struct Server: AsyncParsableCommand {
 
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var options: ServingOptions
+    @OptionGroup var windows: WindowOptions
     @Option(help: "Parts that are not run: controllers, scheduler; can be repeated.")
     var without: [String] = []
 
@@ -21,6 +22,6 @@ struct Server: AsyncParsableCommand {
                 throw UserError("--without is \"\(name)\": give controllers, scheduler or both, once each")
             }
         }
-        try await ServerRun(cluster: cluster, options: options, node: nil, parts: parts).run()
+        try await ServerRun(cluster: cluster, options: options, node: nil, windows: windows, parts: parts).run()
     }
 }

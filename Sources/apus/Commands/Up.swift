@@ -36,6 +36,31 @@ struct NodeOptions: ParsableArguments {
     var evictionHard: String?
 }
 
+/// The plain HTTP windows for Mesos frameworks and Marathon.
+struct WindowOptions: ParsableArguments {
+    @Option(help: "Port of the Mesos master API, default 5050, 0 for none (APUS_MESOS_PORT).")
+    var mesosPort: Int?
+    @Option(help: "Port of the Mesos agent API, default 5051, 0 for none (APUS_MESOS_AGENT_PORT).")
+    var mesosAgentPort: Int?
+    @Option(help: "Port of Marathon, default 8080, 0 for none (APUS_MARATHON_PORT).")
+    var marathonPort: Int?
+    @Option(help: "Port of the Mesos DNS API, default 8123, 0 for none (APUS_MESOS_DNS_PORT).")
+    var mesosDnsPort: Int?
+    @Option(help: "Address of these four, default 127.0.0.1; beyond it credentials are needed (APUS_WINDOWS_ADDRESS).")
+    var windowsAddress: String?
+    @Option(help: "Who may use these four: a line `principal secret` each, or Mesos's JSON (APUS_CREDENTIALS).")
+    var credentials: String?
+
+    func port(_ window: WindowName) -> Int? {
+        switch window {
+        case .mesos: mesosPort
+        case .mesosAgent: mesosAgentPort
+        case .marathon: marathonPort
+        case .mesosDNS: mesosDnsPort
+        }
+    }
+}
+
 /// `apus up`: the whole cluster on this machine, in the foreground.
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,9 +73,12 @@ struct Up: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var options: ServingOptions
     @OptionGroup var node: NodeOptions
+    @OptionGroup var windows: WindowOptions
 
     func run() async throws {
         try Preflight.requireRoot()
-        try await ServerRun(cluster: cluster, options: options, node: node, parts: Set(ClusterPart.allCases)).run()
+        try await ServerRun(
+            cluster: cluster, options: options, node: node, windows: windows, parts: Set(ClusterPart.allCases)
+        ).run()
     }
 }

@@ -59,7 +59,8 @@ struct SettingsLookup {
     private static let names: Set = [
         "data-dir", "kubeconfig", "port", "bind-address", "node-name", "node-ip", "pod-cidr", "service-cidr",
         "dns-port",
-        "containerd", "eviction-hard", "log-level",
+        "containerd", "eviction-hard", "log-level", "mesos-port", "mesos-agent-port", "marathon-port", "mesos-dns-port",
+        "windows-address", "credentials",
     ]
 
     func string(_ name: String, flag: String?) -> String? { flag ?? Self.environment(name) ?? file[name] }

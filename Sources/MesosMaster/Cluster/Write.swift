@@ -1,0 +1,114 @@
+import ClusterClient
+import JSON
+import MesosModel
+import ObjectModel
+
+/// An object that may have to be changed. What it should be is looked up when its turn comes.
+enum Write: Hashable, Sendable, CustomStringConvertible {
+    case framework(String)
+    case agent(String)
+    case pod(ObjectKey)
+    case task(ObjectKey)
+
+    var description: String {
+        switch self {
+        case .framework(let id): "framework \(id)"
+        case .agent(let node): "agent \(node)"
+        case .pod(let key): "pod \(key)"
+        case .task(let key): "task \(key)"
+        }
+    }
+}
+
+extension Master {
+    /// Brings one object to what the state says of it.
+    func write(_ write: Write) async throws {
+        switch write {
+        case .framework(let id):
+            let wanted = state.withLock { $0.object(ofFramework: id) }
+            guard let wanted else { return try await client.delete(MesosNames.frameworks, ObjectKey(name: id)) }
+            try await put(MesosNames.frameworks, id, wanted)
+        case .agent(let node):
+            guard let wanted = state.withLock({ $0.object(ofAgent: node) }) else { return }
+            try await put(MesosNames.agents, node, wanted)
+        case .pod(let key): try await writePod(key)
+        case .task(let key): try await writeTask(key)
+        }
+    }
+
+    private func put(_ resource: GroupVersionResource, _ name: String, _ wanted: JSON) async throws {
+        let written = try await client.modify(resource, ObjectKey(name: name)) { tree in
+            if tree["spec"] == wanted["spec"], tree["status"] == wanted["status"] { return false }
+            tree["spec"] = wanted["spec"]
+            tree.setMember("status", wanted["status"])
+            return true
+        }
+        guard written == nil else { return }
+        do {
+            try await client.create(resource, wanted)
+        } catch let error as StatusError where error.reason == .alreadyExists {
+            throw error  // Somebody was faster; the next turn changes it.
+        }
+    }
+
+    private func writePod(_ key: ObjectKey) async throws {
+        guard let record = state.withLock({ $0.pods[key] }), record.isStored else { return }
+        let view = record.view
+        if let kill = record.kill, view?.isFinished != true, view?.isTerminating != true || kill.grace != nil {
+            if view?.isTerminating != true {
+                let patch: JSON = ["metadata": ["annotations": [MesosNames.killAnnotation: .string(kill.reason)]]]
+                do {
+                    try await client.patch(.pods, key, .merge, patch)
+                } catch let error as StatusError where error.reason == .notFound {
+                    return
+                }
+            }
+            var options = DeleteOptions(gracePeriodSeconds: kill.grace)
+            options.uid = view?.uid
+            do {
+                try await client.delete(.pods, key, options: options)
+            } catch let error as StatusError where error.reason == .conflict {
+                return  // Another pod has the name now.
+            }
+        }
+        if record.isReleased, view?.hasFinalizer != false {
+            let patch: JSON = [
+                "metadata": ["$deleteFromPrimitiveList/finalizers": [.string(MesosNames.statusFinalizer)]]
+            ]
+            do {
+                try await client.patch(.pods, key, .strategicMerge, patch)
+            } catch let error as StatusError where error.reason == .notFound {
+                return
+            }
+        }
+    }
+
+    private func writeTask(_ key: ObjectKey) async throws {
+        let plan = state.withLock {
+            state -> (isWanted: Bool, acknowledged: Set<String>, isKilled: Bool, policy: JSON) in
+            let task = state.tasks.values.first { $0.object == key }
+            return (
+                task != nil, state.acknowledgedUUIDs[key] ?? [], task?.isKillRequested == true,
+                task?.killPolicy ?? .null
+            )
+        }
+        guard plan.isWanted else { return try await client.delete(MesosNames.tasks, key) }
+        try await client.modify(MesosNames.tasks, key) { tree in
+            let updates = tree["status"]["updates"].elements
+            let left = updates.filter { !plan.acknowledged.contains($0["uuid"].string ?? "") }
+            var isChanged = false
+            if left.count < updates.count {
+                let newest = updates.last { plan.acknowledged.contains($0["uuid"].string ?? "") }
+                tree["status"]["updates"] = .array(left)
+                tree["status"].setMember("acknowledged", newest?["uuid"])
+                isChanged = true
+            }
+            if plan.isKilled, tree["status"]["killRequested"].bool != true {
+                tree["status"]["killRequested"] = true
+                tree["status"].setMember("killPolicy", plan.policy)
+                isChanged = true
+            }
+            return isChanged
+        }
+    }
+}

@@ -1,0 +1,387 @@
+import JSON
+import Ledger
+import MesosModel
+import ObjectModel
+
+/// What frameworks do with offers.
+extension MasterState {
+    /// The resources of accepted offers while the operations of one ACCEPT go through them.
+    struct Pool {
+        var framework: FrameworkRecord
+        var agent: AgentRecord
+        var role: String
+        /// What is left, without allocation.
+        var left: Resources
+        /// Claims that take the place of the offers'.
+        var claims: [Claim] = []
+        var launches: [Launch] = []
+    }
+
+    // MARK: Decline
+
+    mutating func decline(_ framework: String, _ offerIDs: [String], filters: JSON) {
+        for id in offerIDs {
+            guard let offer = offers[id], offer.frameworkID == framework else {
+                count("dropped_messages")
+                continue
+            }
+            count("offers_declined")
+            refuse(offer.resources.unallocated, framework, offer.role, offer.agentID, filters)
+            withdraw(id)
+        }
+    }
+
+    private mutating func refuse(
+        _ resources: Resources, _ framework: String, _ role: String, _ agent: String, _ filters: JSON
+    ) {
+        guard !resources.isEmpty, let seconds = MesosFilters.refuseSeconds(filters) else { return }
+        allocation.refuse(
+            resources, .init(frameworkID: framework, role: role), agent: agent, seconds: seconds, now: now)
+    }
+
+    mutating func revive(_ framework: String, roles: Set<String>) {
+        if roles.isEmpty {
+            frameworks[framework]?.suppressedRoles = []
+        } else {
+            frameworks[framework]?.suppressedRoles.subtract(roles)
+        }
+        allocation.forgetFilters(framework: framework, roles: roles.isEmpty ? nil : roles)
+        effects += [.framework(framework), .allocate]
+    }
+
+    mutating func suppress(_ framework: String, roles: Set<String>) {
+        guard let record = frameworks[framework] else { return }
+        frameworks[framework]?.suppressedRoles.formUnion(roles.isEmpty ? Set(record.roles) : roles)
+        effects.append(.framework(framework))
+    }
+
+    // MARK: Accept
+
+    /// Runs the operations of an ACCEPT in their order on the offers' resources; what is left is declined.
+    /// - Returns: what is to be created.
+    mutating func accept(_ framework: String, _ offerIDs: [String], _ operations: [JSON], filters: JSON) -> [Launch] {
+        guard let record = frameworks[framework] else { return [] }
+        if let problem = problem(with: offerIDs, of: framework) {
+            for id in offerIDs where offers[id]?.frameworkID == framework { withdraw(id) }
+            drop(
+                operations, of: record, reason: "REASON_INVALID_OFFERS",
+                message: "Task launched with invalid offers: \(problem)")
+            return []
+        }
+        guard let first = offers[offerIDs[0]], let agent = agents[first.agentID] else { return [] }
+        count("offers_accepted")
+        var pool = Pool(
+            framework: record, agent: agent, role: first.role,
+            left: offerIDs.reduce(into: Resources()) { $0 += (offers[$1]?.resources.unallocated ?? Resources()) })
+        for id in offerIDs { forgetOffer(id) }
+        for operation in operations {
+            let type = operation["type"].string ?? "UNKNOWN"
+            frameworks[framework]?.counts["operations/" + type, default: 0] += 1
+            switch type {
+            case "LAUNCH": launch(operation["launch"]["task_infos"].elements, &pool)
+            case "LAUNCH_GROUP": launchGroup(operation["launch_group"], &pool)
+            default: apply(operation, &pool)
+            }
+        }
+        // One step: the offers' share becomes that of the pods to come and of what is reserved; the rest is free.
+        var given: [Claim.ID] = offerIDs.map { .offer(id: $0) }
+        if let changed = agents[agent.id], !changed.reserved.isEmpty || !agent.reserved.isEmpty {
+            given.append(.reservation(id: "agent \(agent.node.name)"))
+            if let rest = claimOfIdle(changed) { pool.claims.append(rest) }
+        }
+        ledger.exchange(given, for: pool.claims)
+        refuse(pool.left, framework, pool.role, agent.id, filters)
+        effects.append(.allocate)
+        return pool.launches
+    }
+
+    private func claimOfIdle(_ agent: AgentRecord) -> Claim? {
+        let idle = idleReservations(of: agent)
+        guard !idle.isEmpty else { return nil }
+        return Claim(
+            .reservation(id: "agent \(agent.node.name)"), node: agent.node.name, resources: idle.vector,
+            portRanges: idle.portRanges)
+    }
+
+    private func problem(with offerIDs: [String], of framework: String) -> String? {
+        guard !offerIDs.isEmpty else { return "No offers specified" }
+        var seen: Set<String> = []
+        var common: (agent: String, role: String)?
+        for id in offerIDs {
+            guard seen.insert(id).inserted else { return "Duplicate offer \(id) in offer list" }
+            guard let offer = offers[id] else { return "Offer \(id) is no longer valid" }
+            guard offer.frameworkID == framework else { return "Offer \(id) has invalid framework" }
+            if let common, common.agent != offer.agentID {
+                return "Aggregated offers must belong to one single agent"
+            }
+            if let common, common.role != offer.role {
+                return "Aggregated offers must be allocated to the same role"
+            }
+            common = (offer.agentID, offer.role)
+            guard let agent = agents[offer.agentID], agent.isReachable else {
+                return "Agent of offer \(id) is not there"
+            }
+        }
+        return nil
+    }
+
+    /// Says that nothing came of operations whose offers were no good.
+    private mutating func drop(_ operations: [JSON], of framework: FrameworkRecord, reason: String, message: String) {
+        for operation in operations {
+            let tasks =
+                operation["launch"]["task_infos"].elements + operation["launch_group"]["task_group"]["tasks"].elements
+            for task in tasks {
+                guard let id = task["task_id"]["value"].string else { continue }
+                refuseTask(id, task, of: framework.id, "TASK_DROPPED", reason, message)
+            }
+            if let id = operation["id"]["value"].string {
+                let status: JSON = [
+                    "operation_id": Message.id(id), "state": "OPERATION_DROPPED", "message": .string(message),
+                ]
+                send(
+                    Message.event("UPDATE_OPERATION_STATUS", "update_operation_status", ["status": status]),
+                    to: framework.id)
+            }
+        }
+    }
+
+    /// Tells a framework that a task is not launched.
+    private mutating func refuseTask(
+        _ id: String, _ task: JSON, of framework: String, _ state: String, _ reason: String, _ message: String
+    ) {
+        count("tasks/\(state)")
+        frameworks[framework]?.terminalCounts[state, default: 0] += 1
+        var status: JSON = [
+            "task_id": Message.id(id), "state": .string(state), "source": "SOURCE_MASTER", "reason": .string(reason),
+            "message": .string(message), "timestamp": Message.double(seconds),
+        ]
+        status.setMember("agent_id", task["agent_id"])
+        tell(status, of: TaskKey(framework, id))
+    }
+
+    // MARK: Launching
+
+    private mutating func launch(_ infos: [JSON], _ pool: inout Pool) {
+        let maker = PodMaker(
+            framework: pool.framework, agentID: pool.agent.id, node: pool.agent.node.name, role: pool.role,
+            settings: configuration)
+        for var info in infos {
+            let id = info["task_id"]["value"].string ?? ""
+            let executor = info["executor"]
+            do {
+                let resources = try TaskRules.resources(of: &info, role: pool.role, in: pool.framework)
+                try TaskRules.check(info, in: self, pool)
+                var key: ExecutorKey?
+                var own = Resources()
+                if executor.object != nil {
+                    let executorKey = ExecutorKey(
+                        pool.framework.id, pool.agent.id, executor["executor_id"]["value"].string ?? "")
+                    key = executorKey
+                    if let known = executors[executorKey] {
+                        try TaskRules.checkSame(known.info, executor, pool.framework.id)
+                    } else {
+                        own = try TaskRules.executorResources(executor)
+                    }
+                }
+                let all = resources + own
+                guard pool.left.contains(all) else {
+                    throw MesosError(
+                        .invalid, "Task uses more resources \(all.description) than available \(pool.left.description)")
+                }
+                pool.left -= all
+                if let key {
+                    launch(info, resources, own, on: key, executor, maker, &pool)
+                } else {
+                    let made = maker.commandTask(info)
+                    addTask(info, resources, pod: made.key, executorID: "", pool)
+                    addPod(made, .command, tasks: [TaskKey(pool.framework.id, id)], executor: nil, resources, &pool)
+                }
+            } catch {
+                refuseTask(
+                    id, info, of: pool.framework.id, "TASK_ERROR", "REASON_TASK_INVALID", "\(error)")
+            }
+        }
+    }
+
+    private mutating func launch(
+        _ info: JSON, _ resources: Resources, _ own: Resources, on key: ExecutorKey, _ executor: JSON,
+        _ maker: PodMaker,
+        _ pool: inout Pool
+    ) {
+        let taskKey = TaskKey(pool.framework.id, info["task_id"]["value"].string ?? "")
+        let made = maker.executor(executor)
+        if executors[key] == nil {
+            executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
+            frameworks[key.frameworkID]?.executors.insert(key)
+            addPod(made, .executor, tasks: [], executor: key, own, &pool)
+        }
+        executors[key]?.tasks.insert(taskKey.taskID)
+        addTask(info, resources, pod: made.key, executorID: key.executorID, pool)
+        let object = ObjectKey(
+            namespace: made.key.namespace,
+            name: MesosNames.podName(taskID: taskKey.taskID, frameworkID: pool.framework.id))
+        tasks[taskKey]?.object = object
+        pool.claims.append(
+            Claim(
+                .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name, resources: resources.vector,
+                portRanges: resources.portRanges))
+        let tree: JSON = [
+            "apiVersion": "mesos.apus.dev/v1", "kind": "Task",
+            "metadata": [
+                "name": .string(object.name), "namespace": .string(object.namespace),
+                "labels": [MesosNames.frameworkLabel: .string(pool.framework.id)],
+            ],
+            "spec": [
+                "frameworkID": .string(pool.framework.id), "executorID": .string(key.executorID),
+                "agentID": .string(pool.agent.id), "node": .string(pool.agent.node.name),
+                "pod": .string(made.key.name), "role": .string(pool.role), "info": info,
+            ],
+            "status": ["state": "TASK_STAGING", "updates": []],
+        ]
+        pool.launches.append(
+            Launch(pod: nil, object: .init(key: object, tree: tree), role: pool.role, tasks: [taskKey]))
+    }
+
+    private mutating func launchGroup(_ group: JSON, _ pool: inout Pool) {
+        var executor = group["executor"]
+        var infos = group["task_group"]["tasks"].elements
+        let framework = pool.framework.id
+        var problems: [Int: String] = [:]
+        var shared: String?
+        var total = Resources()
+        var each: [Resources] = []
+        var own = Resources()
+        do {
+            try TaskRules.checkGroup(infos, executor, framework)
+            own = try TaskRules.executorResources(executor)
+            total += own
+        } catch {
+            shared = "\(error)"
+        }
+        for index in infos.indices {
+            do {
+                if executor["framework_id"].isNull { executor["framework_id"] = Message.id(framework) }
+                let resources = try TaskRules.resources(of: &infos[index], role: pool.role, in: pool.framework)
+                try TaskRules.checkInGroup(infos[index])
+                try TaskRules.check(infos[index], in: self, pool, isInGroup: true)
+                each.append(resources)
+                total += resources
+            } catch {
+                problems[index] = "\(error)"
+            }
+        }
+        if shared == nil, problems.isEmpty, !pool.left.contains(total) {
+            shared =
+                "Task group and executor use more resources \(total.description) than available \(pool.left.description)"
+        }
+        guard shared == nil, problems.isEmpty else {
+            for (index, info) in infos.enumerated() {
+                let id = info["task_id"]["value"].string ?? ""
+                if let problem = problems[index] {
+                    refuseTask(id, info, of: framework, "TASK_ERROR", "REASON_TASK_INVALID", problem)
+                } else {
+                    refuseTask(
+                        id, info, of: framework, "TASK_ERROR", "REASON_TASK_GROUP_INVALID",
+                        shared ?? "A task of the group is invalid")
+                }
+            }
+            return
+        }
+        pool.left -= total
+        let maker = PodMaker(
+            framework: pool.framework, agentID: pool.agent.id, node: pool.agent.node.name, role: pool.role,
+            settings: configuration)
+        let made = maker.group(infos, executor: executor)
+        let key = ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")
+        if executors[key] == nil {
+            executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
+            frameworks[framework]?.executors.insert(key)
+        }
+        var keys: [TaskKey] = []
+        for (info, resources) in zip(infos, each) {
+            let taskKey = TaskKey(framework, info["task_id"]["value"].string ?? "")
+            keys.append(taskKey)
+            executors[key]?.tasks.insert(taskKey.taskID)
+            addTask(info, resources, pod: made.key, executorID: key.executorID, pool)
+        }
+        addPod(made, .group, tasks: keys, executor: key, total, &pool)
+    }
+
+    private mutating func addTask(
+        _ info: JSON, _ resources: Resources, pod: ObjectKey, executorID: String, _ pool: Pool
+    ) {
+        let key = TaskKey(pool.framework.id, info["task_id"]["value"].string ?? "")
+        var task = TaskRecord(
+            key: key, info: info, agentID: pool.agent.id, node: pool.agent.node.name, role: pool.role, pod: pod,
+            executorID: executorID, resources: resources.allocated(to: pool.role), startSeconds: seconds)
+        task.sequence = newSequence()
+        task.isPending = true
+        tasks[key] = task
+        frameworks[key.frameworkID]?.tasks.insert(key.taskID)
+        agents[pool.agent.id]?.tasks.insert(key)
+        count("tasks_launched")
+        effects.append(.observe(.taskAdded(task)))
+    }
+
+    private mutating func addPod(
+        _ made: PodMaker.Made, _ kind: PodRecord.Kind, tasks: [TaskKey], executor: ExecutorKey?, _ resources: Resources,
+        _ pool: inout Pool
+    ) {
+        // A pod of that name may still be there: that of a task of the same id which ended before.
+        pods[made.key] = PodRecord(
+            key: made.key, kind: kind, frameworkID: pool.framework.id, agentID: pool.agent.id,
+            node: pool.agent.node.name, tasks: tasks, executor: executor)
+        var vector = resources.vector
+        vector.pods = 1
+        pool.claims.append(
+            Claim(
+                Self.launchClaim(made.key), node: pool.agent.node.name, resources: vector,
+                portRanges: resources.portRanges))
+        pool.launches.append(Launch(pod: made, object: nil, role: pool.role, tasks: tasks))
+    }
+
+    /// What holds the share of a pod until the pod is seen to hold it itself.
+    static func launchClaim(_ pod: ObjectKey) -> Claim.Owner { .reservation(id: "launch \(pod)") }
+
+    // MARK: What became of launches
+
+    /// A pod or task object is stored.
+    mutating func launched(_ launch: Launch, uid: String) {
+        for key in launch.tasks { tasks[key]?.isPending = false }
+        guard let pod = launch.pod else {
+            if let object = launch.object { effects.append(.task(object.key)) }
+            return
+        }
+        pods[pod.key]?.isStored = true
+        if pods[pod.key]?.kill != nil || pods[pod.key]?.isReleased == true { effects.append(.pod(pod.key)) }
+    }
+
+    /// The API refused a pod or task object.
+    mutating func failed(_ launch: Launch, message: String) {
+        if let pod = launch.pod {
+            ledger.remove(.reservation(id: "launch \(pod.key)"))
+            let record = pods.removeValue(forKey: pod.key)
+            if let executor = record?.executor, record?.kind == .executor {
+                for id in executors[executor]?.tasks ?? [] { fail(TaskKey(executor.frameworkID, id), message) }
+                forgetExecutor(executor)
+            }
+        }
+        for key in launch.tasks { fail(key, message) }
+        effects.append(.allocate)
+    }
+
+    private mutating func fail(_ key: TaskKey, _ message: String) {
+        guard var task = tasks[key] else { return }
+        let status: JSON = [
+            "task_id": Message.id(key.taskID), "state": "TASK_FAILED", "source": "SOURCE_MASTER",
+            "reason": "REASON_CONTAINER_LAUNCH_FAILED", "message": .string(message),
+            "agent_id": Message.id(task.agentID), "timestamp": Message.double(seconds),
+        ]
+        note(status, in: &task)
+        effects.append(.observe(.taskUpdated(task, status: status)))
+        tell(status, of: key)
+        frameworks[key.frameworkID]?.terminalCounts[task.state, default: 0] += 1
+        forget(task)
+        frameworks[key.frameworkID]?.complete(task)
+    }
+}

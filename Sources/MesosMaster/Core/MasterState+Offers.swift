@@ -1,0 +1,244 @@
+import JSON
+import Ledger
+import MesosModel
+
+/// Offers: made of what is free, taken back when it is needed elsewhere.
+extension MasterState {
+    /// Ports of a node that Mesos gives out.
+    static let portRange = 31_000...32_000
+    /// An offer that nobody answers is taken back after this time, at once when others wait for offers.
+    static let offerTimeout = Duration.seconds(300)
+    static let contestedOfferTimeout = Duration.seconds(30)
+
+    // MARK: What there is
+
+    /// Everything a node has, as Mesos counts.
+    func total(of agent: AgentRecord) -> Resources {
+        let node = agent.node.allocatable
+        var total = Resources.unreserved(of: node)
+        total += Resources.ports([Self.portRange])
+        // Reserved parts are of the whole, not beside it.
+        let reserved = agent.reserved
+        total = total.minus(amountsOf: reserved)
+        total += reserved
+        return total
+    }
+
+    /// Reserved resources that nobody uses and nobody is offered.
+    func idleReservations(of agent: AgentRecord) -> Resources {
+        var idle = agent.reserved
+        guard !idle.isEmpty else { return idle }
+        for id in agent.offers {
+            if let offer = offers[id] { idle -= offer.resources.unallocated.reservedPart }
+        }
+        for key in agent.tasks {
+            guard let task = tasks[key], !task.isTerminal else { continue }
+            idle -= task.resources.unallocated.reservedPart
+        }
+        for (key, executor) in executors where key.agentID == agent.id {
+            idle -= executor.resources.unallocated.reservedPart
+        }
+        return idle
+    }
+
+    private static func reservationID(_ node: String) -> Claim.ID { .reservation(id: "agent \(node)") }
+
+    private func reservationClaim(of agent: AgentRecord) -> Claim? {
+        let idle = idleReservations(of: agent)
+        guard !idle.isEmpty else { return nil }
+        return Claim(
+            .reservation(id: "agent \(agent.node.name)"), node: agent.node.name, resources: idle.vector,
+            portRanges: idle.portRanges)
+    }
+
+    /// Keeps what is reserved and idle out of everybody else's reach.
+    mutating func refreshReservations(agent id: String) {
+        guard let agent = agents[id] else { return }
+        if let claim = reservationClaim(of: agent) {
+            if ledger.claim(claim.id).map({ $0.resources == claim.resources && $0.portRanges == claim.portRanges })
+                != true
+            {
+                ledger.set(claim)
+            }
+        } else if !agent.reserved.isEmpty || ledger.claim(Self.reservationID(agent.node.name)) != nil {
+            ledger.remove(Self.reservationID(agent.node.name))
+        }
+    }
+
+    /// What a node has free for everybody; empty when no pod could be added.
+    func free(on agent: AgentRecord) -> Resources {
+        guard let node = ledger.node(agent.node.name), node.isRegistered, node.free.pods > 0 else { return Resources() }
+        var free = Resources.unreserved(of: node.free)
+        let ports = node.freePorts(in: Self.portRange)
+        if !ports.isEmpty { free += Resources.ports(ports) }
+        return free
+    }
+
+    // MARK: Making offers
+
+    /// Offers what is free to those who may have it.
+    mutating func allocate() {
+        guard isRecovered, ledger.isSynced else { return }
+        takeBackOverdue()
+        let candidates = allocation.candidates(frameworks.values)
+        guard !candidates.isEmpty else { return }
+        var made: [String: [JSON]] = [:]
+        var use: OfferAllocation.Use?
+        for agentID in agents.keys.shuffled() {
+            guard let agent = agents[agentID], agent.isOfferable else { continue }
+            var free = free(on: agent)
+            var idle = idleReservations(of: agent)
+            if free.isEmpty && idle.isEmpty { continue }
+            if candidates.count > 1, use == nil { use = OfferAllocation.Use(self) }
+            for candidate in allocation.order(candidates, by: use) {
+                guard let framework = frameworks[candidate.frameworkID],
+                    allocation.isEligible(framework, candidate.role, agent, master: self)
+                else { continue }
+                let reserved = idle.reserved(usableBy: candidate.role)
+                let resources = reserved + free
+                guard allocation.isWorth(resources, framework, candidate.role),
+                    !allocation.isRefused(resources, candidate, agent: agentID, now: now)
+                else { continue }
+                guard let offer = makeOffer(resources, to: framework, candidate.role, on: agentID) else { continue }
+                made[framework.id, default: []].append(offer.json)
+                use?.add(resources, role: candidate.role, framework: framework.id)
+                idle -= reserved
+                free = Resources()
+                if idle.isEmpty { break }
+            }
+        }
+        for (framework, list) in made {
+            count("offers_sent")
+            send(Message.event("OFFERS", "offers", ["offers": .array(list)]), to: framework)
+        }
+    }
+
+    private mutating func makeOffer(
+        _ resources: Resources, to framework: FrameworkRecord, _ role: String, on agentID: String
+    )
+        -> OfferRecord?
+    {
+        guard let agent = agents[agentID] else { return nil }
+        let id = newOfferID()
+        let allocated = resources.allocated(to: role)
+        let claim = Claim(
+            .offer(id: id), node: agent.node.name, resources: resources.vector, portRanges: resources.portRanges)
+        let record = OfferRecord(
+            id: id, frameworkID: framework.id, agentID: agentID, role: role, resources: allocated,
+            json: json(ofOffer: id, allocated, framework, role, agent), madeAt: now)
+        offers[id] = record
+        agents[agentID]?.offers.insert(id)
+        frameworks[framework.id]?.offers.insert(id)
+        if resources.reservedPart.isEmpty {
+            guard ledger.commit([claim])[0].isCommitted else {
+                forgetOffer(id)
+                return nil
+            }
+        } else {
+            // The reservation's claim becomes the offer's in one step.
+            let rest = agents[agentID].flatMap { reservationClaim(of: $0) }
+            ledger.exchange([Self.reservationID(agent.node.name)], for: [claim] + (rest.map { [$0] } ?? []))
+        }
+        return record
+    }
+
+    private func json(
+        ofOffer id: String, _ resources: Resources, _ framework: FrameworkRecord, _ role: String, _ agent: AgentRecord
+    ) -> JSON {
+        var offer: JSON = [
+            "id": Message.id(id), "framework_id": Message.id(framework.id), "agent_id": Message.id(agent.id),
+            "hostname": .string(agent.hostname),
+            "url": [
+                "scheme": "http",
+                "address": [
+                    "hostname": .string(agent.hostname), "ip": .string(agent.node.address),
+                    "port": JSON(configuration.agentPort),
+                ],
+                "path": "/slave(1)",
+            ],
+            "resources": resources.json(for: framework), "allocation_info": ["role": .string(role)],
+        ]
+        let attributes = agent.node.attributes
+        if !attributes.isEmpty { offer["attributes"] = .array(attributes) }
+        offer.setMember("domain", agent.node.domain)
+        let own = executors.keys.filter { $0.frameworkID == framework.id && $0.agentID == agent.id }
+        if !own.isEmpty { offer["executor_ids"] = .array(own.map(\.executorID).sorted().map(Message.id)) }
+        offer.setMember("unavailability", unavailability(of: agent))
+        return offer
+    }
+
+    // MARK: Taking offers back
+
+    /// Takes an offer out; its share stays claimed for the caller to hand on.
+    mutating func forgetOffer(_ id: String) {
+        guard let offer = offers.removeValue(forKey: id) else { return }
+        agents[offer.agentID]?.offers.remove(id)
+        frameworks[offer.frameworkID]?.offers.remove(id)
+    }
+
+    /// Takes an offer back without a word.
+    mutating func withdraw(_ id: String) {
+        guard let offer = offers[id] else { return }
+        forgetOffer(id)
+        guard let agent = agents[offer.agentID] else { return ledger.remove(.offer(id: id)) }
+        if agent.reserved.isEmpty {
+            ledger.remove(.offer(id: id))
+        } else {
+            let rest = reservationClaim(of: agent)
+            ledger.exchange(
+                [.offer(id: id), Self.reservationID(agent.node.name)], for: rest.map { [$0] } ?? [])
+        }
+        effects.append(.allocate)
+    }
+
+    /// Takes an offer back and says so.
+    mutating func rescind(_ id: String) {
+        guard let offer = offers[id] else { return }
+        withdraw(id)
+        count("offers_rescinded")
+        send(Message.event("RESCIND", "rescind", ["offer_id": Message.id(id)]), to: offer.frameworkID)
+    }
+
+    mutating func withdrawOffers(of framework: String, tell: Bool) {
+        for id in frameworks[framework]?.offers ?? [] {
+            if tell { rescind(id) } else { withdraw(id) }
+        }
+    }
+
+    /// Gives room on a node back to those who need it: as few offers as will do.
+    mutating func reclaim(node: String, _ amount: ResourceVector) {
+        guard let agent = agent(onNode: node) else { return }
+        for id in agent.offers.sorted(by: { (offers[$0]?.madeAt ?? now) < (offers[$1]?.madeAt ?? now) }) {
+            guard let state = ledger.node(node) else { return }
+            if amount.insufficient(allocatable: state.allocatable, used: state.used).isEmpty { break }
+            rescind(id)
+        }
+        // What was taken back is for whoever asked, not for the next offer.
+        allocation.pause(agent: agent.id, until: now + .seconds(1))
+    }
+
+    /// Offers on nodes that have less than they gave away, and offers that are too old.
+    private mutating func takeBackOverdue() {
+        let waiting = frameworks.values.filter { framework in
+            framework.isActive && framework.offers.isEmpty
+                && framework.roles.contains { !framework.suppressedRoles.contains($0) }
+        }
+        for offer in offers.values {
+            let age = now - offer.madeAt
+            let isContested = waiting.contains { $0.id != offer.frameworkID }
+            if age > Self.offerTimeout || isContested && age > Self.contestedOfferTimeout {
+                allocation.refuse(
+                    offer.resources.unallocated, .init(frameworkID: offer.frameworkID, role: offer.role),
+                    agent: offer.agentID, seconds: 10, now: now)
+                rescind(offer.id)
+            }
+        }
+        for agent in agents.values where !agent.offers.isEmpty {
+            guard let node = ledger.node(agent.node.name) else { continue }
+            let free = node.free
+            if free.milliCPU < 0 || free.memory < 0 || free.ephemeralStorage < 0 {
+                for id in agent.offers { rescind(id) }
+            }
+        }
+    }
+}

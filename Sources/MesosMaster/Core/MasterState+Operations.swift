@@ -1,0 +1,132 @@
+import JSON
+import Ledger
+import MesosModel
+
+/// Operations on resources: reservations and persistent volumes.
+extension MasterState {
+    // MARK: Of frameworks
+
+    /// Applies one operation of an ACCEPT to the resources of its offers.
+    mutating func apply(_ operation: JSON, _ pool: inout Pool) {
+        let id = operation["id"]["value"].string
+        do {
+            let change = try ResourceChange(
+                operation, principal: pool.framework.principal, role: pool.role, agent: pool.agent)
+            guard pool.left.contains(change.taken) else {
+                throw MesosError(
+                    .invalid, "\(change.taken.description) is not contained in the offered \(pool.left.description)")
+            }
+            pool.left -= change.taken
+            pool.left += change.made
+            convert(change, on: pool.agent.id)
+            finish(
+                operation, id: id, on: pool.agent.id, framework: pool.framework.id, "OPERATION_FINISHED", nil,
+                change.made)
+        } catch {
+            count("operations_failed")
+            finish(
+                operation, id: id, on: pool.agent.id, framework: pool.framework.id, "OPERATION_ERROR", "\(error)",
+                Resources())
+        }
+    }
+
+    /// Changes what is reserved of an agent, and has it stored.
+    private mutating func convert(_ change: ResourceChange, on id: String) {
+        guard var agent = agents[id] else { return }
+        agent.reserved -= change.taken.reservedPart
+        agent.reserved += change.made.reservedPart
+        agent.total = total(of: agent)
+        agents[id] = agent
+        effects.append(.agent(node: agent.node.name))
+    }
+
+    private mutating func finish(
+        _ operation: JSON, id: String?, on agent: String, framework: String, _ state: String, _ message: String?,
+        _ converted: Resources
+    ) {
+        // Nobody asked to hear of it.
+        guard let id else { return }
+        let uuid = FrameworkIDs.uuid()
+        var status: JSON = [
+            "operation_id": Message.id(id), "state": .string(state), "uuid": ["value": .string(uuid.base64)],
+            "agent_id": Message.id(agent),
+        ]
+        status.setMember("message", message.map(JSON.string))
+        if !converted.isEmpty { status["converted_resources"] = converted.json }
+        operations[uuid.text] = OperationRecord(
+            uuid: uuid.text, frameworkID: framework, operationID: id, agentID: agent, info: operation, status: status)
+        while operations.count > 10_000 { operations.removeFirst() }
+        sendOperation(uuid.text)
+    }
+
+    // MARK: Of operators
+
+    /// Applies an operator's operation to what an agent has free; offers that stand in the way are taken back.
+    /// - Throws: `MesosError` when it is not valid, or conflicts with what is in use.
+    mutating func operate(_ operation: JSON, onAgent id: String, principal: String?) throws {
+        guard let agent = agents[id] else { throw MesosError(.invalid, "No agent found with specified ID") }
+        let change = try ResourceChange(operation, principal: principal, role: nil, agent: agent)
+        func available() -> Resources { free(on: agent) + idleReservations(of: agents[id] ?? agent) }
+        for offer in agent.offers.sorted() {
+            if available().contains(change.taken) { break }
+            rescind(offer)
+        }
+        guard available().contains(change.taken) else {
+            throw MesosError(.invalid, "Insufficient resources: \(change.taken.description) is not free on the agent")
+        }
+        convert(change, on: id)
+        refreshReservations(agent: id)
+        effects.append(.allocate)
+    }
+}
+
+/// What an operation makes of what, once the rules are kept that concern who does it where.
+struct ResourceChange {
+    var taken: Resources
+    var made: Resources
+
+    /// - Parameter role: of the offers that it uses; nil for an operator's.
+    init(_ operation: JSON, principal: String?, role: String?, agent: AgentRecord) throws {
+        let type = operation["type"].string ?? "UNKNOWN"
+        guard ["RESERVE", "UNRESERVE", "CREATE", "DESTROY", "GROW_VOLUME", "SHRINK_VOLUME"].contains(type) else {
+            throw MesosError(.invalid, "Operation \(type) is not supported: no resource provider makes disks")
+        }
+        let effect = try OperationEffect(of: operation, role: role)
+        taken = effect.consumed.unallocated
+        made = effect.converted.unallocated
+        if taken.isEmpty { throw MesosError(.invalid, "The operation names no resources") }
+        if type == "RESERVE" { try Self.checkReservation(made, principal: principal, role: role) }
+        if type == "CREATE" { try Self.checkVolumes(made, on: agent) }
+    }
+
+    private static func checkReservation(_ resources: Resources, principal: String?, role: String?) throws {
+        for resource in resources.resources {
+            guard let top = resource.reservations.last else { continue }
+            if let role, top.role != role {
+                throw MesosError(
+                    .invalid,
+                    "A reserve operation was attempted for the role '\(top.role)' with resources allocated to '\(role)'"
+                )
+            }
+            if let principal, top.principal != principal {
+                throw MesosError(
+                    .invalid,
+                    "A reserve operation was attempted by principal '\(principal)', but there is a reserved resource in "
+                        + "the request with principal '\(top.principal ?? "")'")
+            }
+        }
+    }
+
+    private static func checkVolumes(_ volumes: Resources, on agent: AgentRecord) throws {
+        var known = Set(agent.volumes.resources.map(identity))
+        for volume in volumes.resources {
+            guard known.insert(identity(volume)).inserted else {
+                throw MesosError(.invalid, "Persistence ID '\(volume.persistenceID ?? "")' already exists")
+            }
+        }
+    }
+
+    private static func identity(_ volume: MesosResource) -> String {
+        "\(volume.reservationRole ?? "*") \(volume.persistenceID ?? "")"
+    }
+}

@@ -1,0 +1,280 @@
+import JSON
+import Ledger
+import MesosModel
+import ObjectModel
+
+/// Pods and task objects, as the store shows them, become states of tasks.
+extension MasterState {
+    /// A pod as it is now.
+    mutating func set(pod: MasterPod, at key: ObjectKey) {
+        guard !pod.frameworkID.isEmpty else {
+            let old = otherPods.updateValue(pod, forKey: key)
+            if old?.node != pod.node || old?.isFinished != pod.isFinished { effects.append(.allocate) }
+            return
+        }
+        if let record = pods[key] {
+            // A pod of an earlier task of the same name is on its way out.
+            if let known = record.view, known.uid != pod.uid { pods[key]?.isStored = false }
+            if !record.isStored, record.view == nil, pod.isFinished, !pod.hasFinalizer { return }
+            pods[key]?.isStored = true
+            pods[key]?.view = pod
+        } else if !adopt(pod) {
+            return
+        }
+        settleLaunch(key, pod)
+        follow(key, pod)
+    }
+
+    /// The pod holds its share itself now, or needs none any more.
+    mutating func settleLaunch(_ key: ObjectKey, _ pod: MasterPod) {
+        let id = Claim.ID.reservation(id: "launch \(key)")
+        guard ledger.claim(id) != nil else { return }
+        if pod.isFinished || ledger.claim(.pod(uid: pod.uid)) != nil { ledger.remove(id) }
+    }
+
+    /// Checks launches whose pods the scheduler had not taken note of yet.
+    mutating func settleLaunches() {
+        for agent in agents.values {
+            for claim in ledger.claims(on: agent.node.name) {
+                guard case .reservation(let id) = claim.owner, id.hasPrefix("launch "),
+                    let slash = id.firstIndex(of: "/")
+                else { continue }
+                let namespace = id[id.index(id.startIndex, offsetBy: 7)..<slash]
+                let key = ObjectKey(namespace: String(namespace), name: String(id[id.index(after: slash)...]))
+                if let view = pods[key]?.view {
+                    settleLaunch(key, view)
+                } else if pods[key] == nil {
+                    ledger.remove(claim.id)
+                }
+            }
+        }
+    }
+
+    private mutating func follow(_ key: ObjectKey, _ pod: MasterPod) {
+        guard let record = pods[key] else { return }
+        if record.kind == .executor { return followExecutor(record, pod) }
+        let agent = agents[record.agentID]
+        if agent == nil || agent?.isReachable == true || pod.isFinished {
+            let projected = PodStatuses.read(pod, tasks: record.tasks, kill: record.kill?.reason)
+            for (task, statuses) in zip(record.tasks, projected) {
+                for var status in statuses {
+                    guard let known = tasks[task] else { break }
+                    status["agent_id"] = Message.id(known.agentID)
+                    // Terminal statuses come after TASK_RUNNING, whatever was seen.
+                    if status["state"].string == "TASK_RUNNING", TaskState.rank(known.state) > 1,
+                        known.state != "TASK_UNREACHABLE", statuses.count > 1
+                    {
+                        continue
+                    }
+                    if !known.executorID.isEmpty {
+                        status["executor_id"] = Message.id(known.executorID)
+                    } else {
+                        status["executor_id"] = Message.id(task.taskID)
+                    }
+                    if status["state"].string == "TASK_KILLING",
+                        frameworks[task.frameworkID]?.capabilities.contains("TASK_KILLING_STATE") != true
+                    {
+                        continue
+                    }
+                    observe(status, of: task)
+                }
+            }
+        }
+        if pod.isFinished, record.isReleased, !pod.hasFinalizer { pods[key] = nil }
+        if record.kill != nil, !pod.isTerminating, !pod.isFinished { effects.append(.pod(key)) }
+        if record.isReleased, pod.hasFinalizer { effects.append(.pod(key)) }
+    }
+
+    /// A pod that does not exist any more, as it was.
+    mutating func set(gone pod: MasterPod) {
+        let key = pod.key
+        if otherPods.removeValue(forKey: key) != nil {
+            effects.append(.allocate)
+            return
+        }
+        guard let record = pods[key] else { return }
+        // A new one of that name is there, or about to be made.
+        guard record.view?.uid == pod.uid else { return }
+        pods[key] = nil
+        ledger.remove(.reservation(id: "launch \(key)"))
+        if record.kind == .executor { return executorEnded(record, status: nil) }
+        for task in record.tasks {
+            guard let known = tasks[task], !known.isTerminal else { continue }
+            // Its finalizer was taken by force: what became of it nobody knows.
+            let status: JSON = [
+                "task_id": Message.id(task.taskID), "state": "TASK_KILLED", "source": "SOURCE_MASTER",
+                "message": .string(record.kill?.reason ?? "Pod was deleted"), "agent_id": Message.id(known.agentID),
+                "timestamp": Message.double(seconds), "reason": "REASON_EXECUTOR_TERMINATED",
+                "uuid": .string(PodStatuses.uuid(record.view?.uid ?? "", task.taskID, "TASK_KILLED")),
+            ]
+            observe(status, of: task)
+        }
+        effects.append(.allocate)
+    }
+
+    // MARK: Known from the store
+
+    /// Takes in a pod that this process did not make.
+    /// - Returns: false for one that is over and done with.
+    private mutating func adopt(_ pod: MasterPod) -> Bool {
+        let tree = pod.object.tree
+        let annotations = tree["metadata"]["annotations"]
+        func read(_ name: String) -> JSON { annotations[name].string.flatMap { try? JSON.parse($0) } ?? .null }
+        let agentID = annotations[MesosNames.agentAnnotation].string ?? ""
+        let role = annotations[MesosNames.roleAnnotation].string ?? self.role(ofNamespace: pod.key.namespace)
+        let isOver = pod.isFinished && !pod.hasFinalizer
+        let (task, group, executor) = (
+            read(MesosNames.taskAnnotation), read(MesosNames.taskGroupAnnotation), read(MesosNames.executorAnnotation)
+        )
+        var record = PodRecord(
+            key: pod.key, kind: executor.object != nil ? .executor : group.object != nil ? .group : .command,
+            frameworkID: pod.frameworkID, agentID: agentID, node: pod.node, tasks: [], view: pod)
+        record.isStored = true
+        if let reason = annotations[MesosNames.killAnnotation].string {
+            record.kill = .init(reason: reason, grace: nil)
+        }
+        guard frameworks[pod.frameworkID] != nil else {
+            // Its framework is gone.
+            if isOver { return false }
+            record.isReleased = true
+            record.kill = record.kill ?? .init(reason: "The framework was removed", grace: nil)
+            pods[pod.key] = record
+            effects.append(.pod(pod.key))
+            return true
+        }
+        let infos = group.object != nil ? group["tasks"].elements : task.object != nil ? [task] : []
+        let executorInfo = group.object != nil ? group["executor"] : executor
+        let executorID = executorInfo["executor_id"]["value"].string ?? ""
+        if executorInfo.object != nil, !pod.isFinished {
+            let key = ExecutorKey(pod.frameworkID, agentID, executorID)
+            record.executor = key
+            if executors[key] == nil {
+                executors[key] = ExecutorRecord(
+                    key: key, info: executorInfo,
+                    resources: (try? Resources(executorInfo["resources"])) ?? Resources(), pod: pod.key)
+                frameworks[pod.frameworkID]?.executors.insert(key)
+            }
+        } else if executorInfo.object != nil {
+            record.executor = ExecutorKey(pod.frameworkID, agentID, executorID)
+        }
+        for info in infos {
+            let key = TaskKey(pod.frameworkID, info["task_id"]["value"].string ?? "")
+            var known = TaskRecord(
+                key: key, info: info, agentID: agentID, node: pod.node, role: role, pod: pod.key,
+                executorID: executorID, resources: (try? Resources(info["resources"])) ?? Resources(),
+                startSeconds: pod.createdSeconds)
+            known.sequence = newSequence()
+            if isOver {
+                // Told and acknowledged before: only for those who look back.
+                let states = PodStatuses.read(pod, tasks: [key], kill: record.kill?.reason).first ?? []
+                for status in states { note(status, in: &known) }
+                frameworks[pod.frameworkID]?.complete(known)
+                continue
+            }
+            tasks[key] = known
+            record.tasks.append(key)
+            frameworks[pod.frameworkID]?.tasks.insert(key.taskID)
+            agents[agentID]?.tasks.insert(key)
+            if let executor = record.executor { executors[executor]?.tasks.insert(key.taskID) }
+        }
+        if isOver { return false }
+        pods[pod.key] = record
+        return true
+    }
+
+    // MARK: Custom executors
+
+    private mutating func followExecutor(_ record: PodRecord, _ pod: MasterPod) {
+        if record.kill != nil, !pod.isTerminating, !pod.isFinished { effects.append(.pod(record.key)) }
+        guard pod.isFinished else { return }
+        let exit = pod.object.tree["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].int
+        executorEnded(record, status: exit)
+        pods[record.key]?.isReleased = true
+        effects.append(.pod(record.key))
+        if !pod.hasFinalizer { pods[record.key] = nil }
+    }
+
+    /// An executor is no more; the agent gives its tasks their end.
+    private mutating func executorEnded(_ record: PodRecord, status: Int?) {
+        guard let key = record.executor, executors[key]?.pod == record.key else { return }
+        forgetExecutor(key)
+        var failure: JSON = ["agent_id": Message.id(key.agentID), "executor_id": Message.id(key.executorID)]
+        // As wait(2) says it.
+        if let status { failure["status"] = JSON(status > 128 ? status - 128 : status << 8) }
+        send(Message.event("FAILURE", "failure", failure), to: key.frameworkID)
+        refreshReservations(agent: key.agentID)
+        effects.append(.allocate)
+    }
+
+    /// A task object as it is now; nil: it does not exist any more.
+    mutating func set(taskObject: TaskObject?, at key: ObjectKey) {
+        guard let object = taskObject else {
+            acknowledgedObjects.remove(key)
+            acknowledgedUUIDs[key] = nil
+            guard let old = taskObjects.removeValue(forKey: key) else { return }
+            let task = TaskKey(old.frameworkID, old.taskID)
+            guard let known = tasks[task], known.object == key, !known.isTerminal else { return }
+            let status: JSON = [
+                "task_id": Message.id(task.taskID), "state": "TASK_KILLED", "source": "SOURCE_MASTER",
+                "message": "The task's object was deleted", "agent_id": Message.id(known.agentID),
+                "timestamp": Message.double(seconds),
+                "uuid": .string(PodStatuses.uuid(key.description, task.taskID, "TASK_KILLED")),
+            ]
+            observe(status, of: task)
+            return
+        }
+        taskObjects[key] = object
+        let task = TaskKey(object.frameworkID, object.taskID)
+        let updates = object.status["updates"].elements
+        if tasks[task] == nil {
+            let isOver = TaskState.isTerminal(object.status["state"].string ?? "") && updates.isEmpty
+            guard !isOver, !object.isTerminating, frameworks[object.frameworkID] != nil,
+                !acknowledgedObjects.contains(key)
+            else {
+                effects.append(.task(key))
+                return
+            }
+            adopt(object)
+        }
+        acknowledgedUUIDs[key]?.formIntersection(updates.compactMap { $0["uuid"].string })
+        if acknowledgedUUIDs[key]?.isEmpty == true { acknowledgedUUIDs[key] = nil }
+        for update in updates {
+            guard let uuid = update["uuid"].string, acknowledgedUUIDs[key]?.contains(uuid) != true else { continue }
+            guard let known = tasks[task] else { return }
+            if known.pending.contains(where: { $0["uuid"].string == uuid }) { continue }
+            var status = update
+            status["agent_id"] = Message.id(known.agentID)
+            status["executor_id"] = Message.id(known.executorID)
+            observe(status, of: task)
+        }
+        if tasks[task]?.isKillRequested == true, object.status["killRequested"].bool != true {
+            effects.append(.task(key))
+        }
+    }
+
+    private mutating func adopt(_ object: TaskObject) {
+        let key = TaskKey(object.frameworkID, object.taskID)
+        let agentID = object.spec["agentID"].string ?? ""
+        let role = object.spec["role"].string ?? role(ofNamespace: object.key.namespace)
+        let executorID = object.spec["executorID"].string ?? ""
+        var task = TaskRecord(
+            key: key, info: object.spec["info"], agentID: agentID, node: object.spec["node"].string ?? "", role: role,
+            pod: ObjectKey(namespace: object.key.namespace, name: object.spec["pod"].string ?? ""),
+            executorID: executorID,
+            resources: (try? Resources(object.spec["info"]["resources"])) ?? Resources(), startSeconds: seconds)
+        task.object = object.key
+        task.sequence = newSequence()
+        let state = object.status["state"].string ?? "TASK_STAGING"
+        if !TaskState.isTerminal(state) {
+            ledger.set(
+                Claim(
+                    .reservation(id: Self.claimID(key)), node: task.node, resources: task.resources.vector,
+                    portRanges: task.resources.portRanges))
+            if object.status["updates"].elements.isEmpty, state != "TASK_STAGING" { task.state = state }
+        }
+        tasks[key] = task
+        frameworks[key.frameworkID]?.tasks.insert(key.taskID)
+        agents[agentID]?.tasks.insert(key)
+        executors[ExecutorKey(key.frameworkID, agentID, executorID)]?.tasks.insert(key.taskID)
+    }
+}

@@ -1,0 +1,171 @@
+import JSON
+import MesosModel
+import ObjectModel
+
+/// When a task may be launched. Each rule throws a `MesosError` with the reason.
+enum TaskRules {
+    /// A task's resources, without allocation; the task gets them with it, as a framework that knows one role leaves it out.
+    static func resources(of info: inout JSON, role: String, in framework: FrameworkRecord) throws -> Resources {
+        let given = info["resources"]
+        guard !given.elements.isEmpty else { throw MesosError(.invalid, "Task uses no resources") }
+        let resources = try checked(given)
+        for index in given.elements.indices {
+            if let other = given[index]["allocation_info"]["role"].string, other != role {
+                throw MesosError(.invalid, "Task uses resources allocated to role '\(other)' instead of '\(role)'")
+            }
+            info["resources"][index]["allocation_info"] = ["role": .string(role)]
+        }
+        return resources
+    }
+
+    static func executorResources(_ executor: JSON) throws -> Resources {
+        executor["resources"].elements.isEmpty ? Resources() : try checked(executor["resources"])
+    }
+
+    private static func checked(_ json: JSON) throws -> Resources {
+        do {
+            return try Resources(json).unallocated
+        } catch {
+            throw MesosError(.invalid, "Task uses invalid resources: \(error)")
+        }
+    }
+
+    static func check(_ info: JSON, in state: MasterState, _ pool: MasterState.Pool, isInGroup: Bool = false) throws {
+        let id = info["task_id"]["value"].string ?? ""
+        if let problem = MesosIDs.problem(id) { throw MesosError(.invalid, "Task ID '\(id)' is invalid: \(problem)") }
+        if state.tasks[TaskKey(pool.framework.id, id)] != nil {
+            throw MesosError(.invalid, "Task has duplicate ID: \(id)")
+        }
+        let agent = info["agent_id"]["value"].string ?? ""
+        guard agent == pool.agent.id else {
+            throw MesosError(
+                .invalid, "Task uses invalid agent \(agent) while agent \(pool.agent.id) is expected")
+        }
+        let hasCommand = info["command"].object != nil
+        let hasExecutor = info["executor"].object != nil
+        if isInGroup ? !hasCommand : hasCommand == hasExecutor {
+            throw MesosError(
+                .invalid, "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present")
+        }
+        if hasCommand {
+            try checkCommand(info["command"], hasImage: PodMaker.image(info["container"]) != nil || isInGroup)
+        }
+        if hasExecutor { try checkExecutor(info["executor"], pool.framework.id) }
+        if let grace = info["kill_policy"]["grace_period"]["nanoseconds"].int, grace < 0 {
+            throw MesosError(.invalid, "Task's 'kill_policy.grace_period' must be non-negative")
+        }
+        if let time = info["max_completion_time"]["nanoseconds"].int, time < 0 {
+            throw MesosError(.invalid, "Task's 'max_completion_time' must be non-negative")
+        }
+        try checkLimits(info)
+        let text = info["container"]["docker"]["image"].string
+        if info["container"]["type"].string == "DOCKER", text == nil {
+            throw MesosError(.invalid, "DockerInfo must have an image")
+        }
+        if info.description.utf8.count > maximumBytes {
+            throw MesosError(.invalid, "TaskInfo has more than \(maximumBytes) bytes: fetch what is big by URI")
+        }
+    }
+    /// What fits into a pod's annotations beside everything else.
+    private static let maximumBytes = 200 << 10
+
+    private static func checkCommand(_ command: JSON, hasImage: Bool) throws {
+        if command["shell"].bool ?? true, command["value"].string == nil, !hasImage {
+            throw MesosError(.invalid, "Shell command must have a value")
+        }
+        if command["shell"].bool == false, command["value"].string == nil, !hasImage {
+            throw MesosError(.invalid, "Command must have a value")
+        }
+        for variable in command["environment"]["variables"].elements {
+            let name = variable["name"].string ?? ""
+            if variable["type"].string == "SECRET", variable["secret"]["value"]["data"].string == nil {
+                throw MesosError(
+                    .invalid, "Environment variable '\(name)' refers to a secret, and no secret resolver is there")
+            }
+            if name.isEmpty || name.contains("=") {
+                throw MesosError(.invalid, "Environment variable '\(name)' has no valid name")
+            }
+        }
+    }
+
+    private static func checkExecutor(_ executor: JSON, _ framework: String) throws {
+        let id = executor["executor_id"]["value"].string ?? ""
+        if let problem = MesosIDs.problem(id) {
+            throw MesosError(.invalid, "Executor ID '\(id)' is invalid: \(problem)")
+        }
+        if executor["type"].string == "DEFAULT" {
+            throw MesosError(.invalid, "The default executor takes task groups (LAUNCH_GROUP) only")
+        }
+        if let other = executor["framework_id"]["value"].string, other != framework {
+            throw MesosError(
+                .invalid, "ExecutorInfo has an invalid FrameworkID (Actual: \(other) vs Expected: \(framework))")
+        }
+        guard executor["command"].object != nil else {
+            throw MesosError(.invalid, "'ExecutorInfo.command' must be set for 'CUSTOM' executor")
+        }
+        try checkCommand(executor["command"], hasImage: PodMaker.image(executor["container"]) != nil)
+    }
+
+    private static func checkLimits(_ info: JSON) throws {
+        let sums = PodMaker.scalars(info["resources"].elements)
+        for (name, limit) in info["limits"].members {
+            guard name == "cpus" || name == "mem" else {
+                throw MesosError(.invalid, "Resource limits are supported for cpus and mem only, not for \(name)")
+            }
+            if limit["value"].string == "Infinity" { continue }
+            guard let value = limit["value"].double, value * 1000 >= Double(sums[name] ?? 0) - 0.5 else {
+                throw MesosError(.invalid, "Task requests more \(name) than its limit")
+            }
+        }
+    }
+
+    /// A second task on a running executor has to mean the same executor.
+    static func checkSame(_ known: JSON, _ executor: JSON, _ framework: String) throws {
+        for name in ["command", "container", "type"] where known[name] != executor[name] {
+            throw MesosError(
+                .invalid,
+                "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID: '\(name)' differs")
+        }
+    }
+
+    // MARK: Groups
+
+    static func checkGroup(_ infos: [JSON], _ executor: JSON, _ framework: String) throws {
+        guard !infos.isEmpty else { throw MesosError(.invalid, "Task group cannot be empty") }
+        guard infos.count <= 64 else { throw MesosError(.invalid, "A task group has at most 64 tasks") }
+        let id = executor["executor_id"]["value"].string ?? ""
+        if let problem = MesosIDs.problem(id) {
+            throw MesosError(.invalid, "Executor ID '\(id)' is invalid: \(problem)")
+        }
+        guard let owner = executor["framework_id"]["value"].string else {
+            throw MesosError(.invalid, "'ExecutorInfo.framework_id' must be set")
+        }
+        guard owner == framework else {
+            throw MesosError(
+                .invalid, "ExecutorInfo has an invalid FrameworkID (Actual: \(owner) vs Expected: \(framework))")
+        }
+        guard executor["type"].string == "DEFAULT" else {
+            throw MesosError(
+                .invalid, "Task groups run on the DEFAULT executor; a CUSTOM one takes tasks by LAUNCH")
+        }
+        if executor["command"].object != nil {
+            throw MesosError(.invalid, "'ExecutorInfo.command' must not be set for 'DEFAULT' executor")
+        }
+        let sums = PodMaker.scalars(executor["resources"].elements)
+        guard sums["cpus"] != nil, sums["mem"] != nil else {
+            throw MesosError(.invalid, "Executor of a task group must use cpus and mem")
+        }
+        let ids = infos.compactMap { $0["task_id"]["value"].string }
+        guard Set(ids).count == ids.count else { throw MesosError(.invalid, "Task group has duplicate task ids") }
+    }
+
+    static func checkInGroup(_ info: JSON) throws {
+        if info["executor"].object != nil { throw MesosError(.invalid, "'TaskInfo.executor' must not be set") }
+        if info["container"]["docker"].object != nil || info["container"]["type"].string == "DOCKER" {
+            throw MesosError(.invalid, "Docker ContainerInfo is not supported on the task")
+        }
+        if !info["container"]["network_infos"].elements.isEmpty {
+            throw MesosError(.invalid, "NetworkInfos must not be set on the task")
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import ClusterClient
+import HTTPWindow
+import Ledger
+import Logging
+import MesosMaster
+import ServiceLifecycle
+
+/// What is served beside the Kubernetes API on the same nodes: Mesos, Marathon, and names for them.
+///
+/// Every window is a projection of objects in the store; it holds nothing that a restart would lose.
+struct Windows: Sendable {
+    private(set) var services: [any Service] = []
+
+    /// - Parameters:
+    ///   - client: makes a client for the component of that name.
+    ///   - ledger: what the scheduler uses, too: offers and pods never meet.
+    static func make(
+        _ plan: ClusterPlan, ledger: Ledger, client: (String) -> ClusterClient, logger: Logger
+    ) -> Windows {
+        var windows = Windows()
+        let address = plan.windows.address
+        if let window = plan.windows.configuration(.mesos) {
+            let master = Master(
+                configuration: .init(
+                    address: address == "0.0.0.0" ? plan.identity.nodeIP : address, port: window.port,
+                    hostname: plan.identity.nodeName, version: ApusVersion.mesos,
+                    agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
+                    volumesDirectory: plan.data.sub("mesos/volumes")),
+                client: client("mesos-master"), ledger: ledger, logger: logger)
+            windows.services += [master, Window(window, logger: logger) { try await master.answer($0) }]
+        }
+        return windows
+    }
+}
