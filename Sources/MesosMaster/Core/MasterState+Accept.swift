@@ -163,8 +163,7 @@ extension MasterState {
 
     private mutating func launch(_ infos: [JSON], _ pool: inout Pool) {
         let maker = PodMaker(
-            framework: pool.framework, agentID: pool.agent.id, node: pool.agent.node.name, role: pool.role,
-            settings: configuration)
+            framework: pool.framework, agent: pool.agent, role: pool.role, settings: configuration)
         for var info in infos {
             let id = info["task_id"]["value"].string ?? ""
             let executor = info["executor"]
@@ -188,11 +187,12 @@ extension MasterState {
                     throw MesosError(
                         .invalid, "Task uses more resources \(all.description) than available \(pool.left.description)")
                 }
-                pool.left -= all
                 if let key {
-                    launch(info, resources, own, on: key, executor, maker, &pool)
+                    try launch(info, resources, own, on: key, executor, maker, &pool)
+                    pool.left -= all
                 } else {
-                    let made = maker.commandTask(info)
+                    let made = try maker.commandTask(info)
+                    pool.left -= all
                     addTask(info, resources, pod: made.key, executorID: "", pool)
                     addPod(made, .command, tasks: [TaskKey(pool.framework.id, id)], executor: nil, resources, &pool)
                 }
@@ -207,9 +207,9 @@ extension MasterState {
         _ info: JSON, _ resources: Resources, _ own: Resources, on key: ExecutorKey, _ executor: JSON,
         _ maker: PodMaker,
         _ pool: inout Pool
-    ) {
+    ) throws {
         let taskKey = TaskKey(pool.framework.id, info["task_id"]["value"].string ?? "")
-        let made = maker.executor(executor)
+        let made = try maker.executor(executor)
         if executors[key] == nil {
             executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
             frameworks[key.frameworkID]?.executors.insert(key)
@@ -251,9 +251,12 @@ extension MasterState {
         var total = Resources()
         var each: [Resources] = []
         var own = Resources()
+        let isNew =
+            executors[ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")] == nil
         do {
             try TaskRules.checkGroup(infos, executor, framework)
-            own = try TaskRules.executorResources(executor)
+            // A default executor that runs already takes nothing more.
+            if isNew { own = try TaskRules.executorResources(executor) }
             total += own
         } catch {
             shared = "\(error)"
@@ -274,7 +277,18 @@ extension MasterState {
             shared =
                 "Task group and executor use more resources \(total.description) than available \(pool.left.description)"
         }
-        guard shared == nil, problems.isEmpty else {
+        let key = ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")
+        var pod: PodMaker.Made?
+        if shared == nil, problems.isEmpty {
+            let maker = PodMaker(
+                framework: pool.framework, agent: pool.agent, role: pool.role, settings: configuration)
+            do {
+                pod = try maker.group(infos, executor: executor, chargesExecutor: isNew)
+            } catch {
+                shared = "\(error)"
+            }
+        }
+        guard let made = pod else {
             for (index, info) in infos.enumerated() {
                 let id = info["task_id"]["value"].string ?? ""
                 if let problem = problems[index] {
@@ -288,11 +302,6 @@ extension MasterState {
             return
         }
         pool.left -= total
-        let maker = PodMaker(
-            framework: pool.framework, agentID: pool.agent.id, node: pool.agent.node.name, role: pool.role,
-            settings: configuration)
-        let made = maker.group(infos, executor: executor)
-        let key = ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")
         if executors[key] == nil {
             executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
             frameworks[framework]?.executors.insert(key)

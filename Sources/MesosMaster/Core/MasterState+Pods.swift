@@ -55,34 +55,39 @@ extension MasterState {
         if record.kind == .executor { return followExecutor(record, pod) }
         let agent = agents[record.agentID]
         if agent == nil || agent?.isReachable == true || pod.isFinished {
-            let projected = PodStatuses.read(pod, tasks: record.tasks, kill: record.kill?.reason)
-            for (task, statuses) in zip(record.tasks, projected) {
-                for var status in statuses {
-                    guard let known = tasks[task] else { break }
-                    status["agent_id"] = Message.id(known.agentID)
-                    // Terminal statuses come after TASK_RUNNING, whatever was seen.
-                    if status["state"].string == "TASK_RUNNING", TaskState.rank(known.state) > 1,
-                        known.state != "TASK_UNREACHABLE", statuses.count > 1
-                    {
-                        continue
-                    }
-                    if !known.executorID.isEmpty {
-                        status["executor_id"] = Message.id(known.executorID)
-                    } else {
-                        status["executor_id"] = Message.id(task.taskID)
-                    }
-                    if status["state"].string == "TASK_KILLING",
-                        frameworks[task.frameworkID]?.capabilities.contains("TASK_KILLING_STATE") != true
-                    {
-                        continue
-                    }
-                    observe(status, of: task)
-                }
+            let tree = pod.object.tree
+            for projection in TaskProjection.tasks(of: tree) {
+                let key = TaskKey(pod.frameworkID, projection.taskID)
+                guard record.tasks.contains(key) else { continue }
+                follow(projection, key)
             }
         }
         if pod.isFinished, record.isReleased, !pod.hasFinalizer { pods[key] = nil }
         if record.kill != nil, !pod.isTerminating, !pod.isFinished { effects.append(.pod(key)) }
         if record.isReleased, pod.hasFinalizer { effects.append(.pod(key)) }
+    }
+
+    /// Takes in the states that a task went through and that are news, in their order.
+    private mutating func follow(_ projection: TaskProjection, _ key: TaskKey) {
+        for state in projection.passed {
+            guard let known = tasks[key], !known.isTerminal else { return }
+            let isNewest = state == projection.state
+            if state == .staging || state == .unreachable { continue }
+            if !isNewest,
+                known.state == "TASK_UNREACHABLE" || TaskState.rank(state.rawValue) <= TaskState.rank(known.state)
+            {
+                continue
+            }
+            if state == .killing,
+                frameworks[key.frameworkID]?.capabilities.contains("TASK_KILLING_STATE") != true
+            {
+                continue
+            }
+            var status = projection.status(of: state)
+            status["agent_id"] = Message.id(known.agentID)
+            if status["timestamp"].isNull { status["timestamp"] = Message.double(seconds) }
+            observe(status, of: key)
+        }
     }
 
     /// A pod that does not exist any more, as it was.
@@ -105,7 +110,7 @@ extension MasterState {
                 "task_id": Message.id(task.taskID), "state": "TASK_KILLED", "source": "SOURCE_MASTER",
                 "message": .string(record.kill?.reason ?? "Pod was deleted"), "agent_id": Message.id(known.agentID),
                 "timestamp": Message.double(seconds), "reason": "REASON_EXECUTOR_TERMINATED",
-                "uuid": .string(PodStatuses.uuid(record.view?.uid ?? "", task.taskID, "TASK_KILLED")),
+                "uuid": .string(FrameworkIDs.status(record.view?.uid ?? "", task.taskID, "TASK_KILLED")),
             ]
             observe(status, of: task)
         }
@@ -166,8 +171,9 @@ extension MasterState {
             known.sequence = newSequence()
             if isOver {
                 // Told and acknowledged before: only for those who look back.
-                let states = PodStatuses.read(pod, tasks: [key], kill: record.kill?.reason).first ?? []
-                for status in states { note(status, in: &known) }
+                if let projection = TaskProjection.tasks(of: tree).first(where: { $0.taskID == key.taskID }) {
+                    for state in projection.passed { note(projection.status(of: state), in: &known) }
+                }
                 frameworks[pod.frameworkID]?.complete(known)
                 continue
             }
@@ -218,7 +224,7 @@ extension MasterState {
                 "task_id": Message.id(task.taskID), "state": "TASK_KILLED", "source": "SOURCE_MASTER",
                 "message": "The task's object was deleted", "agent_id": Message.id(known.agentID),
                 "timestamp": Message.double(seconds),
-                "uuid": .string(PodStatuses.uuid(key.description, task.taskID, "TASK_KILLED")),
+                "uuid": .string(FrameworkIDs.status(key.description, task.taskID, "TASK_KILLED")),
             ]
             observe(status, of: task)
             return
