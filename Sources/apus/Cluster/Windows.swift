@@ -2,6 +2,7 @@ import ClusterClient
 import HTTPWindow
 import Ledger
 import Logging
+import Marathon
 import MesosMaster
 import ServiceLifecycle
 
@@ -28,6 +29,14 @@ struct Windows: Sendable {
                     volumesDirectory: plan.data.sub("mesos/volumes")),
                 client: client("mesos-master"), ledger: ledger, logger: logger)
             windows.services += [master, Window(window, logger: logger) { try await master.answer($0) }]
+        }
+        if let window = plan.windows.configuration(.marathon) {
+            let marathon = Marathon(
+                configuration: .init(
+                    address: address, port: window.port, hostname: plan.identity.nodeName,
+                    master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)"),
+                client: client("marathon"), logger: logger)
+            windows.services += [marathon, Window(window, logger: logger) { await marathon.answer($0) }]
         }
         return windows
     }
