@@ -126,8 +126,8 @@ let package = Package(
         room(
             "MesosAgent",
             [
-                "MesosModel", "HTTPWindow", "ContainerRuntime", "ClusterClient", "ObjectModel", "JSON", collections,
-                nioCore, log, lifecycle, systemPackage,
+                "MesosModel", "HTTPWindow", "ContainerRuntime", "Streaming", "ClusterClient", "ObjectModel", "JSON",
+                collections, deque, nioCore, nioPosix, log, lifecycle, systemPackage,
             ]),
         // Marathon's /v2 for long-running apps and pods.
         room(
@@ -207,8 +207,8 @@ let package = Package(
         tests(
             "MesosAgent",
             [
-                "MesosModel", "APIMachinery", "Store", "HTTPWindow", "ContainerRuntime", "ClusterClient", "ObjectModel",
-                "JSON", httpClient, nioCore, log, lifecycle,
+                "MesosModel", "APIMachinery", "Store", "HTTPWindow", "ContainerRuntime", "Streaming", "ClusterClient",
+                "ObjectModel", "JSON", httpClient, nioCore, log, lifecycle,
             ]),
         tests(
             "Marathon",

@@ -1,0 +1,108 @@
+import JSON
+import MesosModel
+import ObjectModel
+
+/// A pod of this node, as far as the agent window looks at it.
+struct NodePod: Sendable {
+    /// What a pod is to Mesos.
+    enum Role: Sendable {
+        /// One container, `TaskInfo`.
+        case task(JSON)
+        /// A container for each task.
+        case group(executor: JSON, tasks: [JSON])
+        /// A custom executor, `ExecutorInfo`.
+        case executor(JSON)
+        /// Made by somebody else.
+        case other
+    }
+
+    let object: Object
+    let role: Role
+    let frameworkID: String?
+    let marathonInstance: String?
+    let phase: String
+    let containers: [NodeContainer]
+    let usesProcessRuntime: Bool
+    let hasSandboxVolume: Bool
+    /// Why the framework, the master or an operator had it killed.
+    let kill: String?
+    /// When the executor must have ended, in seconds since 1970.
+    let shutdownDeadline: Double?
+
+    init(_ object: Object) {
+        let tree = object.tree
+        let (spec, status) = (tree["spec"], tree["status"])
+        let annotations = tree["metadata"]["annotations"]
+        self.object = object
+        func parsed(_ name: String) -> JSON? {
+            annotations[name].string.flatMap { try? JSON.parse($0) }
+        }
+        if let info = parsed(MesosNames.taskAnnotation) {
+            role = .task(info)
+        } else if let group = parsed(MesosNames.taskGroupAnnotation) {
+            role = .group(executor: group["executor"], tasks: group["tasks"].elements)
+        } else if let executor = parsed(MesosNames.executorAnnotation) {
+            role = .executor(executor)
+        } else {
+            role = .other
+        }
+        let labels = object.metadata.labels
+        marathonInstance = labels[MesosNames.marathonInstanceLabel]
+        frameworkID =
+            labels[MesosNames.frameworkLabel]
+            ?? (labels[MesosNames.marathonAppLabel] == nil ? nil : Self.marathonFramework)
+        phase = status["phase"].string ?? "Pending"
+        let statuses = status["containerStatuses"].elements
+        containers = spec["containers"].elements.map { container in
+            let name = container["name"].string ?? ""
+            return NodeContainer(name: name, status: statuses.first { $0["name"].string == name } ?? .null)
+        }
+        usesProcessRuntime = spec["runtimeClassName"].string == MesosNames.processRuntimeClass
+        hasSandboxVolume = spec["volumes"].elements.contains { $0["name"].string == MesosNames.sandboxVolume }
+        kill = annotations[MesosNames.killAnnotation].string
+        shutdownDeadline = annotations[Self.shutdownAnnotation].string.flatMap { Double($0) }
+    }
+
+    /// The id of the framework that Marathon's tasks belong to.
+    private static let marathonFramework = "marathon"
+
+    /// Annotation: by when an executor that was told to end must have done so, in seconds since 1970.
+    static let shutdownAnnotation = "mesos.apus.dev/shutdown"
+
+    var key: ObjectKey { object.key }
+    var uid: String { object.uid }
+    var isTerminating: Bool { object.metadata.isTerminating }
+    var annotations: JSON { object.tree["metadata"]["annotations"] }
+    /// Its programs have ended and will not start again.
+    var isEnded: Bool { phase == "Succeeded" || phase == "Failed" }
+    var executorInfo: JSON? { if case .executor(let info) = role { info } else { nil } }
+    /// The executor's id as clients name it: a command task is its own executor's.
+    var executorID: String? {
+        switch role {
+        case .task(let info): info["task_id"]["value"].string
+        case .group(let executor, _): executor["executor_id"]["value"].string
+        case .executor(let info): info["executor_id"]["value"].string
+        case .other: marathonInstance
+        }
+    }
+    func container(named name: String) -> NodeContainer? { containers.first { $0.name == name } }
+}
+
+/// One container of a pod and what became of it.
+struct NodeContainer: Sendable {
+    let name: String
+    /// The entry of `status.containerStatuses`, or null.
+    let status: JSON
+
+    var isRunning: Bool { !status["state"]["running"].isNull }
+    var startedAt: Timestamp? {
+        (status["state"]["running"]["startedAt"].string ?? status["state"]["terminated"]["startedAt"].string)
+            .flatMap { Timestamp($0) }
+    }
+    /// How it ended; nil while it has not.
+    var terminated: (exitCode: Int, reason: String, message: String)? {
+        let end = status["state"]["terminated"]
+        guard !end.isNull else { return nil }
+        return (end["exitCode"].int ?? 0, end["reason"].string ?? "", end["message"].string ?? "")
+    }
+}

@@ -1,0 +1,133 @@
+import ContainerRuntime
+import HTTPWindow
+import JSON
+import MesosModel
+import ObjectModel
+
+/// `/api/v1`: the operator's questions. Calls about containers go to `ContainerCalls`.
+struct OperatorCalls: Sendable {
+    static let maximumBytes = 4 << 20
+
+    let caches: AgentCaches
+    let facts: AgentFacts
+    let sessions: ExecutorSessions
+    let files: SandboxFiles
+    let usage: ContainerUsage
+    let containers: ContainerCalls
+
+    func handle(_ request: WindowRequest) async throws -> WindowResponse {
+        guard request.method == "POST" else {
+            throw WindowError(405, "Expecting one of { 'POST' }, but received '\(request.method)'")
+        }
+        guard caches.areSynced else { throw WindowError(503, "Agent has not finished recovery") }
+        if ContentTypes.isRecordIO(request) { return try await containers.attachInput(request) }
+        let format = try ContentTypes.ofBody(request)
+        let call = try await Messages.decode(
+            request.body(limit: Self.maximumBytes), as: "mesos.v1.agent.Call", format: format)
+        guard let type = call["type"].string, type != "UNKNOWN" else {
+            throw WindowError(400, "Expecting 'type' to be present")
+        }
+        if let answer = try await containers.answer(type, call, request) { return answer }
+        let accepted = try ContentTypes.accepted(request)
+        var answer: JSON = ["type": .string(type)]
+        answer[type.lowercased()] = try await body(type, call)
+        return try Messages.response(answer, as: "mesos.v1.agent.Response", format: accepted)
+    }
+
+    private var state: AgentState { AgentState(caches: caches, facts: facts, paths: files.paths) }
+
+    private func body(_ type: String, _ call: JSON) async throws -> JSON {
+        switch type {
+        case "GET_HEALTH": return ["healthy": true]
+        case "GET_FLAGS":
+            return ["flags": .array(facts.flags.map { ["name": .string($0.name), "value": .string($0.value)] })]
+        case "GET_VERSION": return ["version_info": facts.versionJSON]
+        case "GET_METRICS":
+            let metrics = AgentMetrics(state: state, facts: facts, sessions: sessions).snapshot
+            return ["metrics": .array(metrics.map { ["name": .string($0.name), "value": .double($0.value)] })]
+        case "GET_LOGGING_LEVEL": return ["level": 0]
+        case "LIST_FILES":
+            let entries = try await files.browse(try path(call["list_files"]))
+            return ["file_infos": .array(entries.map(Self.fileInfo))]
+        case "READ_FILE":
+            let (path, offset) = (try path(call["read_file"]), call["read_file"]["offset"].int ?? 0)
+            let length = call["read_file"]["length"].int ?? SandboxFiles.maximumRead
+            guard offset >= 0, length >= 0 else { throw WindowError(400, "offset and length must not be negative") }
+            let (data, size) = try await files.read(
+                path, offset: offset, length: min(length, SandboxFiles.maximumRead))
+            return ["size": JSON(size), "data": .string(Base64.encode(data))]
+        case "GET_STATE":
+            let state = state
+            return [
+                "get_tasks": state.getTasks, "get_executors": state.getExecutors,
+                "get_frameworks": state.getFrameworks,
+            ]
+        case "GET_CONTAINERS": return try await getContainers(call["get_containers"])
+        case "GET_FRAMEWORKS": return state.getFrameworks
+        case "GET_EXECUTORS": return state.getExecutors
+        case "GET_OPERATIONS", "GET_RESOURCE_PROVIDERS": return [:]
+        case "GET_TASKS": return state.getTasks
+        case "GET_AGENT":
+            var answer: JSON = ["agent_info": facts.agentInfo()]
+            let drain = caches.agents[ObjectKey(name: facts.hostname)]?.tree["spec"]["drain"] ?? .null
+            if !drain.isNull {
+                var config: JSON = ["mark_gone": .bool(drain["markGone"].bool ?? false)]
+                if let seconds = drain["maxGracePeriodSeconds"].double {
+                    config["max_grace_period"] = ["seconds": .integer(Int64(seconds))]
+                }
+                answer["drain_config"] = config
+            }
+            return answer
+        case "ADD_RESOURCE_PROVIDER_CONFIG", "UPDATE_RESOURCE_PROVIDER_CONFIG", "REMOVE_RESOURCE_PROVIDER_CONFIG",
+            "MARK_RESOURCE_PROVIDER_GONE":
+            throw WindowError(501, "\(type): there are no resource providers here; storage is Kubernetes's volumes")
+        case "SET_LOGGING_LEVEL":
+            throw WindowError(501, "SET_LOGGING_LEVEL: the level is set when the process starts")
+        case "PRUNE_IMAGES":
+            throw WindowError(501, "PRUNE_IMAGES: images are removed by the node when its disk fills")
+        default: throw WindowError(501, "Unknown call \(type)")
+        }
+    }
+
+    private func path(_ call: JSON) throws -> String {
+        guard let path = call["path"].string else { throw WindowError(400, "Expecting 'path' to be present") }
+        return path
+    }
+
+    private static func fileInfo(_ entry: SandboxFile.Entry) -> JSON {
+        [
+            "path": .string(entry.name), "nlink": JSON(entry.links), "size": JSON(entry.size),
+            "mtime": ["nanoseconds": .integer(entry.modified)], "mode": .integer(Int64(entry.mode)),
+            "uid": .string(entry.user), "gid": .string(entry.group),
+        ]
+    }
+
+    private func getContainers(_ call: JSON) async throws -> JSON {
+        let used = (try? await usage.byPod()) ?? [:]
+        var list: [JSON] = []
+        for executor in state.executors where !executor.isCompleted {
+            var entry: JSON = [
+                "framework_id": ["value": .string(executor.frameworkID)],
+                "executor_id": ["value": .string(executor.executorID)], "executor_name": .string(executor.name),
+                "container_id": ["value": .string(executor.containerID)],
+                "container_status": executor.pod.containerStatus,
+            ]
+            if let used = used[executor.pod.uid] {
+                entry["resource_statistics"] = ContainerUsage.statistics(used, of: executor)
+            }
+            list.append(entry)
+            guard call["show_nested"].bool ?? false, case .group = executor.pod.role else { continue }
+            for task in TaskProjection.tasks(of: executor.pod.object.tree) where task.state == .running {
+                list.append([
+                    "framework_id": ["value": .string(executor.frameworkID)],
+                    "executor_id": ["value": .string(executor.executorID)], "executor_name": .string(executor.name),
+                    "container_id": task.containerStatus["container_id"], "container_status": task.containerStatus,
+                ])
+            }
+        }
+        if call["show_nested"].bool ?? false {
+            list += await containers.table.running.map { ["container_id": $0.json] }
+        }
+        return list.isEmpty ? [:] : ["containers": .array(list)]
+    }
+}

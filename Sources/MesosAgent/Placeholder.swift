@@ -1,2 +1,0 @@
-/// To be replaced by the first file of this room.
-enum PlaceholderMesosAgent {}
