@@ -8,7 +8,6 @@ import pathlib
 import subprocess
 import tarfile
 import threading
-import time
 
 import pytest
 
@@ -75,10 +74,11 @@ def test_output_exit_and_sandbox(namespace, cluster):
 
 
 def test_exec_and_probes(namespace):
-    run(namespace, "probed", "sleep 5; echo up > ready; exec sleep 10000", container="""
+    run(namespace, "probed", "until test -e go; do sleep 0.1; done; echo up > ready; exec sleep 10000", container="""
     readinessProbe: {exec: {command: [cat, ready]}, periodSeconds: 1}""".strip(), wait=False)
     phase(namespace, "probed", "Running")
     assert namespace.get("pod", "probed", "-o", "jsonpath={.status.containerStatuses[0].ready}") == "false"
+    namespace.kubectl("exec", "probed", "--", "touch", "go")
     namespace.kubectl("wait", "--for=condition=Ready", "pod/probed", "--timeout=30s")
     result = namespace.kubectl("exec", "-i", "probed", "--", "sh", "-c", "cat ready; cat; exit 4", text="in\n", check=False)
     assert (result.returncode, result.stdout) == (4, "up\nin\n")
@@ -148,11 +148,12 @@ PROGRAM = "sleep 7743190"
 
 def test_killed_apus_and_delete(namespace, cluster):
     run(namespace, "long", f"{PROGRAM} & setsid {PROGRAM} & echo up; wait; wait")
-    run(namespace, "late", "sleep 4; exit 9", wait=False)
-    phase(namespace, "late", "Running")
+    run(namespace, "late", "until test -e go; do sleep 0.1; done; touch gone; exit 9")
+    folder = sandbox(cluster, namespace, "late")
     before = eventually(lambda: len(pids(f"^{PROGRAM}$")) == 2 and pids(f"^{PROGRAM}$"), 10, "the programs")
     cluster.kill()
-    time.sleep(5)
+    (folder / "go").touch()
+    eventually((folder / "gone").exists, 10, "the end while nobody looks")
     assert pids(f"^{PROGRAM}$") == before
     cluster.start()
     assert terminated(namespace, "late")["exitCode"] == 9
