@@ -46,7 +46,7 @@ extension Dispatcher {
         }
     }
 
-    /// - Throws: `StatusError` 406 unless JSON is accepted; the protobuf forms are not made here.
+    /// - Throws: `StatusError` 406 unless JSON is accepted.
     private func requireJSON(_ request: Request) throws {
         guard let accept = request.headers.first(name: "accept") else { return }
         let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
@@ -60,9 +60,28 @@ extension Dispatcher {
         }
     }
 
+    /// What Go clients before OpenAPI v3 ask for, and some of today still.
+    private static let protobufV2 = "application/com.github.proto-openapi.spec.v2"
+
+    /// The protobuf form is wanted, by one of its two names, and JSON is not wanted more.
+    private func wantsProtobufV2(_ request: Request) -> Bool {
+        guard let accept = request.headers.first(name: "accept") else { return false }
+        let ranges = MediaRange.parse(accept).filter { $0.quality > 0 }
+        let names = ["\(Self.protobufV2)@v1.0+protobuf", "\(Self.protobufV2).v1.0+protobuf"]
+        guard let best = ranges.max(by: { $0.quality < $1.quality }) else { return false }
+        return ranges.first { $0.quality == best.quality }.map { names.contains($0.type) } ?? false
+    }
+
     private func openAPIv2(_ call: Call) throws -> Answer {
-        try requireJSON(call.request)
         let catalog = backend.catalog
+        if wantsProtobufV2(call.request) {
+            let make: () -> [UInt8]? = { OpenAPIProtobuf.encode(catalog.openAPIv2()) }
+            guard let document = openAPI.document("v2.pb", stamp: catalog.openAPIStamp(), make: make) else {
+                return .pageNotFound
+            }
+            return answer(call, document, type: "\(Self.protobufV2).v1.0+protobuf", make: make)
+        }
+        try requireJSON(call.request)
         let make: () -> [UInt8]? = { catalog.openAPIv2().encoded() }
         guard let document = openAPI.document("v2", stamp: catalog.openAPIStamp(), make: make) else {
             return .pageNotFound
@@ -99,9 +118,11 @@ extension Dispatcher {
         return answer(call, document) { catalog.openAPIv3(path)?.encoded() }
     }
 
-    private func answer(_ call: Call, _ document: OpenAPICache.Document, make: () -> [UInt8]?) -> Answer {
+    private func answer(
+        _ call: Call, _ document: OpenAPICache.Document, type: String = "application/json", make: () -> [UInt8]?
+    ) -> Answer {
         let tag = "\"\(document.hash)\""
-        var headers: HTTPHeaders = ["Content-Type": "application/json", "ETag": tag, "Vary": "Accept, Accept-Encoding"]
+        var headers: HTTPHeaders = ["Content-Type": type, "ETag": tag, "Vary": "Accept, Accept-Encoding"]
         if call.request.query["hash"] != nil {
             headers.add(name: "Cache-Control", value: "public, immutable")
             headers.add(name: "Expires", value: HTTPDate.yearAhead)
