@@ -109,6 +109,14 @@ import Testing
         #expect(third.tree["status"]["replicas"].int == 2)
         let fourth = try await cluster.patch(.deployments, "a", ["metadata": ["labels": ["x": "y"]]])
         #expect(fourth.metadata.generation == 2)
+        var labeled = fourth.tree
+        labeled["metadata"]["labels"] = ["x": "z"]
+        labeled["metadata"]["annotations"] = ["seen": "yes"]
+        let fifth = try await cluster.update(.deployments, labeled, subresource: "status")
+        #expect(fifth.metadata.labels == ["x": "y"], "a deployment's labels are not written through its status")
+        #expect(fifth.tree["metadata"]["annotations"]["seen"] == "yes" && fifth.metadata.generation == 2)
+        let sixth = try await cluster.patch(.deployments, "a", ["metadata": ["annotations": ["seen": "no"]]])
+        #expect(sixth.metadata.generation == 3, "its annotations are copied to replica sets")
     }
 
     @Test("All three kinds of patch")
@@ -167,6 +175,30 @@ import Testing
         let read = try await after.get(.configMaps, "a")
         #expect(read.bytes == made.bytes)
         #expect(read.metadata == made.metadata)
+    }
+
+    @Test("A watch goes on over a restart: changes and removals before it are told, as selectors see them")
+    func watchOverRestart() async throws {
+        let store = MemoryStore()
+        let before = try await Cluster(store: store)
+        let first = try await before.create(.configMaps, Fixture.configMap("a", labels: ["x": "1"]))
+        try await before.create(.configMaps, Fixture.configMap("b", labels: ["x": "1"]))
+        try await before.patch(.configMaps, "a", ["metadata": ["labels": ["x": "2"]]])
+        try await before.delete(.configMaps, "b")
+        await before.machinery.stop()
+        let after = try await Cluster(store: store)
+        var query = WatchQuery()
+        query.resourceVersion = String(first.metadata.resourceVersion)
+        query.labelSelector = try LabelSelector(parsing: "x=1")
+        let resource = try #require(after.machinery.catalog.resource(.configMaps))
+        let watch = try await after.machinery.watch(resource, namespace: "default", query: query)
+        defer { watch.cancel() }
+        var seen: [String] = []
+        for try await batch in watch.events {
+            seen += batch.map { "\($0.kind.rawValue) \($0.object.name)" }
+            if seen.count >= 3 { break }
+        }
+        #expect(seen == ["ADDED b", "DELETED a", "DELETED b"])
     }
 
     @Test("Leases need the version; an absent one is created by an update")

@@ -27,13 +27,15 @@ struct KindRules: Sendable {
     var naming: Naming = .subdomain
     /// Main writes leave `status` alone.
     var hasStatus = false
-    /// Status writes may change labels, annotations and finalizers too (nodes).
-    var statusCarriesMetadata = false
+    /// What of the metadata status writes may change too: agents annotate an object together with its status.
+    var statusMetadata: [String] = []
     /// The conditions `Approved` and `Denied` are written through `approval`, not through `status`.
     var hasVerdicts = false
     var tracksGeneration = false
     /// Any change outside of metadata and status counts as a new generation, not only one of `spec`.
     var generationCountsEverything = false
+    /// Annotations count too: those of deployments are copied to their replica sets.
+    var generationCountsAnnotations = false
     var allowsUnconditionalUpdate = true
     var createsOnUpdate = false
     /// Dependents are orphaned when a delete says nothing else.
@@ -63,6 +65,7 @@ struct KindRules: Sendable {
 
     /// Whether a change makes a new generation.
     func countsAsNewGeneration(_ new: JSON, _ old: JSON) -> Bool {
+        if generationCountsAnnotations, new["metadata"]["annotations"] != old["metadata"]["annotations"] { return true }
         guard generationCountsEverything else { return new["spec"] != old["spec"] }
         func rest(_ tree: JSON) -> JSON {
             var tree = tree
@@ -153,9 +156,14 @@ struct KindTable: Sendable {
         let name = definition.resource.groupResource.description
         var rules = KindRules()
         rules.hasStatus = definition.subresource("status") != nil
-        rules.statusCarriesMetadata = rules.hasStatus && !plainStatus.contains(name)
+        if rules.hasStatus, !plainStatus.contains(name) {
+            rules.statusMetadata = ["labels", "annotations", "finalizers"]
+            // Upstream keeps the labels of a deployment.
+            if name == "deployments.apps" { rules.statusMetadata = ["annotations", "finalizers"] }
+        }
         rules.tracksGeneration = countingSpec.contains(name) || everythingIsGeneration.contains(name)
         rules.generationCountsEverything = everythingIsGeneration.contains(name)
+        rules.generationCountsAnnotations = name == "deployments.apps"
         rules.allowsUnconditionalUpdate = !conditionalUpdate.contains(name)
         rules.createsOnUpdate = createdOnUpdate.contains(name)
         if name.hasSuffix(".rbac.authorization.k8s.io") { rules.naming = .pathSegment }

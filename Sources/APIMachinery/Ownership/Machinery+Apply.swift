@@ -136,9 +136,8 @@ extension Machinery {
         let part = subresource == "status" || subresource == "approval" ? "status" : "spec"
         var metadata: JSON = [:]
         var kept = ["name", "namespace", "uid", "resourceVersion"]
-        if subresource == "approval" || (subresource == "status" && rules.statusCarriesMetadata) {
-            kept += ["labels", "annotations", "finalizers"]
-        }
+        if subresource == "approval" { kept += ["labels", "annotations", "finalizers"] }
+        if subresource == "status" { kept += rules.statusMetadata }
         for field in kept { metadata.setMember(field, configuration["metadata"][field]) }
         for (name, _) in configuration.members where !["apiVersion", "kind", part].contains(name) {
             result.removeMember(name)

@@ -134,7 +134,7 @@ extension Machinery {
         } else {
             owners.recordUpdate(&request.object, from: old, given: given)
         }
-        if rules.tracksGeneration, rules.countsAsNewGeneration(request.object, old) {
+        if rules.tracksGeneration, scope != .status, rules.countsAsNewGeneration(request.object, old) {
             SystemMetadata.bumpGeneration(&request.object)
         }
         let reservation = try allocator.allocate(for: &request, old: scope == .object ? old : nil)

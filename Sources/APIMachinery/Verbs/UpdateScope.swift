@@ -75,8 +75,7 @@ enum UpdateScope: Hashable, Sendable {
                 result["status"]["conditions"] = CertificateKind.conditions(
                     verdicts: before, others: proposal["status"]["conditions"], old: before)
             }
-            // Agents annotate an object together with its status.
-            if rules.statusCarriesMetadata { Self.carryMetadata(of: proposal, into: &result) }
+            Self.carry(rules.statusMetadata, of: proposal, into: &result)
         case .finalize:
             result = old
             let finalizers = proposal["spec"]["finalizers"]
@@ -86,7 +85,7 @@ enum UpdateScope: Hashable, Sendable {
             let conditions = proposal["status"]["conditions"]
             result["status"]["conditions"] = CertificateKind.conditions(
                 verdicts: conditions, others: conditions, old: old["status"]["conditions"])
-            Self.carryMetadata(of: proposal, into: &result)
+            Self.carry(["labels", "annotations", "finalizers"], of: proposal, into: &result)
         case .ephemeralContainers:
             result = old
             let containers = proposal["spec"]["ephemeralContainers"]
@@ -108,8 +107,8 @@ enum UpdateScope: Hashable, Sendable {
         return result
     }
 
-    private static func carryMetadata(of proposal: JSON, into result: inout JSON) {
-        for field in ["labels", "annotations", "finalizers"] {
+    private static func carry(_ fields: [String], of proposal: JSON, into result: inout JSON) {
+        for field in fields {
             let value = proposal["metadata"][field]
             result["metadata"].setMember(field, value)
         }

@@ -106,13 +106,14 @@ extension RolloutPass {
 
     private func setRevision(_ revision: String) async throws {
         guard object.tree["metadata"]["annotations"][DeploymentAnnotations.revision].string != revision else { return }
+        // Through the status: an annotation that a user writes counts as a new generation, this one does not.
         object = try await context.client.patch(
             .deployments, view.key, .merge,
             [
                 "metadata": [
                     "uid": .string(view.uid), "annotations": [DeploymentAnnotations.revision: .string(revision)],
                 ]
-            ])
+            ], subresource: "status")
     }
 
     // MARK: Making
