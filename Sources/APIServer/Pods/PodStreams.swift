@@ -25,15 +25,16 @@ extension Dispatcher {
         }
         if isExec, options.command.isEmpty { throw StatusError.badRequest("you must specify at least 1 command") }
 
+        // Before the pod is looked for: a webhook may refuse what does not exist.
+        try await admit(
+            call, isExec ? "PodExecOptions" : "PodAttachOptions",
+            ["stdin": .bool(options.stdin), "stdout": .bool(options.stdout), "stderr": .bool(options.stderr)],
+            tty: options.tty, container: query["container"] ?? "", command: options.command)
         let pod = try await pod(call)
         let container = try PodTarget.container(named: query["container"] ?? "", of: pod)
         if isExec, let phase = pod.tree["status"]["phase"].string, phase == "Succeeded" || phase == "Failed" {
             throw StatusError.badRequest("cannot exec into a container in a completed pod; current phase is \(phase)")
         }
-        try await admit(
-            call, isExec ? "PodExecOptions" : "PodAttachOptions",
-            ["stdin": .bool(options.stdin), "stdout": .bool(options.stdout), "stderr": .bool(options.stderr)],
-            tty: options.tty, container: query["container"] ?? "", command: options.command)
         let target = try await target(of: pod)
         let (protocolName, headers) = try negotiated(
             upgrade,
@@ -60,11 +61,11 @@ extension Dispatcher {
             }
             return port
         }
+        try await admit(call, "PodPortForwardOptions", ports.isEmpty ? [:] : ["ports": .array(ports.map { JSON($0) })])
         let pod = try await pod(call)
         if let phase = pod.tree["status"]["phase"].string, phase != "Running" {
             throw StatusError.badRequest("unable to forward port because pod is not running. Current status=\(phase)")
         }
-        try await admit(call, "PodPortForwardOptions", ports.isEmpty ? [:] : ["ports": .array(ports.map { JSON($0) })])
         let target = try await target(of: pod)
         let (protocolName, headers) = try negotiated(
             upgrade,
