@@ -21,7 +21,10 @@ class API:
                 path = view["users"][0]["user"].get(name)
                 if not path:
                     path = cluster.directory / f"{name}.pem"
-                    path.write_bytes(base64.b64decode(view["users"][0]["user"][name + "-data"]))
+                    # Made aside: other threads may be reading it.
+                    made = path.with_suffix(f".{id(self)}")
+                    made.write_bytes(base64.b64decode(view["users"][0]["user"][name + "-data"]))
+                    made.replace(path)
                 paths.append(path)
             self.context.load_cert_chain(*paths)
         self.socket = self.file = None
