@@ -230,7 +230,9 @@ public final class Master: Service, MasterGateway {
     }
 
     private func requestAllocation() {
-        if !needsAllocation.exchange(true, ordering: .relaxed) { inbox.poke() }
+        needsAllocation.store(true, ordering: .relaxed)
+        // Every time: a poke that came before the loop began to wait may have been taken with what the inbox held.
+        inbox.poke()
     }
 
     // MARK: Running
