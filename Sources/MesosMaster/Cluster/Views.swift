@@ -30,8 +30,9 @@ public struct MasterPod: Sendable {
         uid = object.uid
         node = tree["spec"]["nodeName"].string ?? ""
         phase = tree["status"]["phase"].string ?? "Pending"
-        frameworkID = meta.labels[MesosNames.frameworkLabel] ?? ""
         marathonApp = meta.labels[MesosNames.marathonAppLabel] ?? ""
+        // Marathon looks after its pods itself, and is no framework that subscribes.
+        frameworkID = marathonApp.isEmpty ? meta.labels[MesosNames.frameworkLabel] ?? "" : ""
         isTerminating = meta.isTerminating
         hasFinalizer = meta.finalizers.contains(MesosNames.statusFinalizer)
         createdSeconds = Double(meta.creationTimestamp?.microseconds ?? 0) / 1e6
