@@ -79,7 +79,7 @@ struct ClusterProcess: Sendable {
         // Who holds what on which node: one truth for pods and offers.
         let ledger = Ledger()
         let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
-        let windows = Windows.make(plan, ledger: ledger, client: client, logger: logger)
+        let windows = Windows.make(plan, ledger: ledger, node: node, client: client, logger: logger)
 
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }

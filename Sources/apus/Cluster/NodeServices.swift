@@ -14,6 +14,8 @@ struct NodeServices: Sendable {
     let containerd: ContainerdSupervisor
     let runtime: CRIRuntime
     let processes: ProcessRuntime
+    /// Both runtimes as one.
+    let containers: RuntimeRouter
     let proxy: ServiceProxy
     let dns: DNSServer
 
@@ -35,9 +37,9 @@ struct NodeServices: Sendable {
             dataDirectory: plan.data.path, clusterID: identity.clusterID, clusterDNS: identity.serviceAddress(10))
         configuration.evictionThresholds = plan.evictionThresholds
         configuration.parseManifest = { try Manifest.parse($0) }
+        let containers = RuntimeRouter(containers: runtime, processes: processes)
         let agent = NodeAgent(
-            configuration: configuration, client: client("kubelet"),
-            runtime: RuntimeRouter(containers: runtime, processes: processes), logger: logger)
+            configuration: configuration, client: client("kubelet"), runtime: containers, logger: logger)
         let proxy = ServiceProxy(
             configuration: identity.networkConfiguration, client: client("kube-proxy"), logger: logger)
         let resolvers = (try? FileText.read("/etc/resolv.conf")) ?? ""
@@ -50,7 +52,7 @@ struct NodeServices: Sendable {
             client: client("cluster-dns"), logger: logger)
         return NodeServices(
             name: identity.nodeName, agent: agent, containerd: containerd, runtime: runtime,
-            processes: processes, proxy: proxy, dns: dns)
+            processes: processes, containers: containers, proxy: proxy, dns: dns)
     }
 }
 

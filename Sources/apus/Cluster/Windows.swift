@@ -3,6 +3,7 @@ import HTTPWindow
 import Ledger
 import Logging
 import Marathon
+import MesosAgent
 import MesosMaster
 import ServiceLifecycle
 
@@ -15,11 +16,24 @@ struct Windows: Sendable {
     /// - Parameters:
     ///   - client: makes a client for the component of that name.
     ///   - ledger: what the scheduler uses, too: offers and pods never meet.
+    ///   - node: this machine as a node; nil when it is none.
     static func make(
-        _ plan: ClusterPlan, ledger: Ledger, client: (String) -> ClusterClient, logger: Logger
+        _ plan: ClusterPlan, ledger: Ledger, node: NodeServices?, client: (String) -> ClusterClient, logger: Logger
     ) -> Windows {
         var windows = Windows()
         let address = plan.windows.address
+        var agent: MesosAgent?
+        if let node, let window = plan.windows.configuration(.mesosAgent) {
+            var configuration = MesosAgent.Configuration(
+                nodeName: node.name, address: address == "0.0.0.0" ? plan.identity.nodeIP : address,
+                port: window.port, dataDirectory: plan.data.path)
+            configuration.version = ApusVersion.mesos
+            let made = MesosAgent(
+                configuration, client: client("mesos-agent"), node: node.agent,
+                usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
+            windows.services += [made, Window(window, logger: logger) { try await made.handle($0) }]
+            agent = made
+        }
         if let window = plan.windows.configuration(.mesos) {
             let master = Master(
                 configuration: .init(
@@ -28,6 +42,8 @@ struct Windows: Sendable {
                     agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
                     volumesDirectory: plan.data.sub("mesos/volumes")),
                 client: client("mesos-master"), ledger: ledger, logger: logger)
+            agent?.connect(master)
+            if let agent { master.connect(agent) }
             windows.services += [master, Window(window, logger: logger) { try await master.answer($0) }]
         }
         if let window = plan.windows.configuration(.marathon) {
