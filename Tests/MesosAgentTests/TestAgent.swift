@@ -187,7 +187,11 @@ struct TestAgent: Sendable {
     func get(_ path: String) async throws -> JSON? {
         let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(20))
         let body = try await response.body.collect(upTo: 8 << 20)
-        return response.status.code == 200 ? try JSON.parse(body.readableBytesView) : nil
+        guard response.status.code == 200 else { return nil }
+        return try JSON.parse(body.readableBytesView)
+    }
+    func code(_ path: String) async throws -> UInt {
+        try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(20)).status.code
     }
     /// Posts and gives the status code and the text of the answer.
     @discardableResult
