@@ -238,7 +238,11 @@ public final class Master: Service, MasterGateway {
     // MARK: Running
 
     public func run() async throws {
-        try await cancelWhenGracefulShutdown { try await self.serve() }
+        do {
+            try await cancelWhenGracefulShutdown { try await self.serve() }
+        } catch is CancellationError {
+            // The shutdown that was asked for.
+        }
         writes.close()
         for framework in snapshot().frameworks.values { framework.stream?.cut() }
     }
