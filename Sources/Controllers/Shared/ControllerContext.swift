@@ -49,12 +49,19 @@ struct ReconcileLoop: Sendable {
         async
     {
         await prepare()
+        let metrics = QueueMetrics.shared
+        let name = logger[metadataKey: "controller"].map { "\($0)" } ?? "unnamed"
+        metrics.register(name) { [weak queue = self.queue] in queue?.count ?? 0 }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await self.queue.run(workers: self.workers) { key in
+                    let started = ContinuousClock.now
+                    metrics.started(name)
                     do {
                         try await handle(key)
+                        metrics.ended(name, after: .now - started, isRetried: false)
                     } catch {
+                        metrics.ended(name, after: .now - started, isRetried: true)
                         self.report(error, key)
                         throw error
                     }

@@ -126,6 +126,7 @@ struct ClusterProcess: Sendable {
         configuration.advertiseAddress = "\(identity.nodeIP):\(identity.port)"
         configuration.gitVersion = ApusVersion.kubernetes
         configuration.healthChecks = readiness.checks
+        configuration.extraMetrics = [{ QueueMetrics.shared.text() }]
         let keySet = TokenDiscovery.keySet([pki.tokenKey.publicKey]).encoded()
         let discovery = TokenDiscovery.configuration(
             issuer: issuerURL, keysURL: "https://\(configuration.advertiseAddress)/openid/v1/jwks"
