@@ -1,3 +1,4 @@
+import MesosModel
 import ObjectModel
 import Synchronization
 
@@ -177,7 +178,8 @@ final class MesosZone: Sendable {
                 }
             }
         }
-        return found.isEmpty ? nil : addresses(name, found.shuffled())
+        // The address that the service proxy balances over them.
+        return found.isEmpty ? nil : addresses(name, [NamedVIP.address(name: first, framework: framework)])
     }
 
     /// `/name:80` → `name`; nil for a VIP that is an address.

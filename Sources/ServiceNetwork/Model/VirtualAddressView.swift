@@ -23,7 +23,8 @@ struct VirtualAddressView: Sendable, Equatable {
         let tree = object.tree
         let annotations = tree["metadata"]["annotations"]
         let tasks = Self.tasks(annotations)
-        if tasks.isEmpty { return nil }
+        let requests = Self.requests(annotations)
+        if tasks.isEmpty, requests.isEmpty { return nil }
         let status = tree["status"]
         let assigned = (annotations[MesosNames.assignedPortsAnnotation].string ?? "").split(separator: ",").map {
             Int($0.filter { $0 != " " }) ?? 0
@@ -53,6 +54,17 @@ struct VirtualAddressView: Sendable, Equatable {
                 }
             }
         }
+        // Requests for ports may carry the labels themselves.
+        for (request, number) in zip(requests, assigned) where (1...65535).contains(number) && hostIP.contains(".") {
+            for (key, value) in request["labels"].members {
+                guard let vip = NamedVIP(label: key, value.string ?? "") else { continue }
+                for transport in Self.transports(request["protocol"].string ?? "tcp") {
+                    let port = Port(vip: vip, transport: transport, address: hostIP, port: number)
+                    // A task that says it too says it better: it knows the container's network.
+                    if !ports.contains(where: { $0.vip == vip && $0.transport == transport }) { ports.append(port) }
+                }
+            }
+        }
         if ports.isEmpty { return nil }
         let isOfMarathon = object.metadata.labels[MesosNames.marathonAppLabel] != nil
         framework = isOfMarathon ? "" : object.metadata.labels[MesosNames.frameworkLabel] ?? ""
@@ -71,6 +83,11 @@ struct VirtualAddressView: Sendable, Equatable {
             let group = try? JSON.parse(text)
         else { return [] }
         return group["tasks"].array ?? group["tasks"]["tasks"].elements
+    }
+
+    private static func requests(_ annotations: JSON) -> [JSON] {
+        guard let text = annotations[MesosNames.portRequestAnnotation].string, text.contains("VIP") else { return [] }
+        return (try? JSON.parse(text).elements) ?? []
     }
 
     private static func transports(_ text: String) -> [String] {

@@ -22,6 +22,9 @@ struct ClusterPlan: Sendable {
     var evictionThresholds = EvictionThresholds.standard
     /// Mesos, Marathon and their names.
     var windows = WindowSettings()
+    /// Where the ingress listens; 0: it is not served.
+    var ingressHTTPPort = 0
+    var ingressHTTPSPort = 0
 
     /// URL of the API server for clients on this machine.
     var server: String { "https://127.0.0.1:\(identity.port)" }
@@ -94,6 +97,11 @@ struct ClusterPlan: Sendable {
         var plan = ClusterPlan(
             data: data, identity: identity, kubeconfig: lookup.string("kubeconfig", flag: options.kubeconfig),
             bindAddress: bindAddress, parts: parts)
+        plan.ingressHTTPPort = try lookup.int("ingress-http-port", flag: node?.ingressHttpPort, in: 0...65535) ?? 0
+        plan.ingressHTTPSPort = try lookup.int("ingress-https-port", flag: node?.ingressHttpsPort, in: 0...65535) ?? 0
+        if plan.ingressHTTPPort > 0, plan.ingressHTTPPort == plan.ingressHTTPSPort {
+            throw UserError("--ingress-http-port and --ingress-https-port are the same: choose two")
+        }
         if let text = lookup.string("eviction-hard", flag: node?.evictionHard) {
             guard let thresholds = EvictionThresholds(parsing: text) else {
                 throw UserError(

@@ -81,6 +81,7 @@ struct ClusterProcess: Sendable {
         let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
         let windows = Windows.make(plan, ledger: ledger, node: node, client: client, logger: logger)
 
+        let ingress = try Self.ingress(plan, pki, client("ingress"), logger: logger)
         var monitored: [Monitored] = []
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
         if plan.parts.contains(.scheduler) { monitored.append(Monitored("scheduler", scheduler)) }
@@ -95,11 +96,34 @@ struct ClusterProcess: Sendable {
             authorizer: authorizer, nodes: nodes, logger: logger)
 
         // Stopped from the last to the first: the node and the network before the API they speak to.
+        var services: [any Service] = [machinery, authorizer, server]
+        services += node?.runtimes ?? []
+        services += monitored as [any Service]
+        services += windows.services
+        services += node?.services ?? []
+        services += ingress
         return ClusterProcess(
-            plan: plan, store: store, machinery: machinery,
-            services: [machinery, authorizer, server] + (node?.runtimes ?? []) + monitored
-                + windows.services + (node?.services ?? []),
-            readiness: readiness, server: server, containerd: node?.containerd)
+            plan: plan, store: store, machinery: machinery, services: services, readiness: readiness,
+            server: server, containerd: node?.containerd)
+    }
+
+    /// The ingress, when a port was given for it. Its balancer outlives this process, so one that is not wanted any more is
+    /// ended here.
+    private static func ingress(
+        _ plan: ClusterPlan, _ pki: ClusterPKI, _ client: ClusterClient, logger: Logger
+    ) throws -> [any Service] {
+        guard plan.parts.contains(.node) else { return [] }
+        guard plan.ingressHTTPPort > 0 || plan.ingressHTTPSPort > 0 else {
+            BalancerProcess(directory: plan.data.ingress).stop()
+            return []
+        }
+        let identity = plan.identity
+        let certificate = try pki.serverCertificate(
+            names: [identity.nodeName], addresses: [identity.nodeIP].compactMap { IPAddress($0) })
+        let configuration = IngressConfiguration(
+            httpPort: plan.ingressHTTPPort, httpsPort: plan.ingressHTTPSPort, address: identity.nodeIP,
+            directory: plan.data.ingress, certificate: certificate.certificatePEM + certificate.privateKeyPEM)
+        return [IngressService(configuration: configuration, client: client, logger: logger)]
     }
 
     private static func writeKubeconfigs(_ plan: ClusterPlan, _ pki: ClusterPKI) throws {

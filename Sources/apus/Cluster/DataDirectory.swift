@@ -72,6 +72,8 @@ final class DataDirectory: Sendable {
     ]
 
     let path: String
+    /// Folder of the ingress's balancer.
+    var ingress: String { sub("run/ingress") }
     /// Open for as long as the lock is held.
     private let lock = Mutex<FileDescriptor?>(nil)
 

@@ -37,6 +37,7 @@ struct Down: AsyncParsableCommand {
         await ProcessRuntime(ProcessRuntime.Settings(dataDirectory: data.path), logger: logger).shutDown()
         let supervisor = ContainerdSupervisor(identity.containerdSettings(data), logger: logger)
         try await supervisor.shutdown(purge: purge)
+        BalancerProcess(directory: data.ingress).stop()
         print("removing network rules")
         try await HostNetwork.remove(identity.networkConfiguration)
         print("removing mounts and cgroups")

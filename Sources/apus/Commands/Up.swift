@@ -28,6 +28,10 @@ struct NodeOptions: ParsableArguments {
     var dnsPort: Int?
     @Option(help: "Use the containerd behind this socket instead of an own one (APUS_CONTAINERD).")
     var containerd: String?
+    @Option(help: "Port of the ingress for HTTP, needs haproxy; default 0: not served (APUS_INGRESS_HTTP_PORT).")
+    var ingressHttpPort: Int?
+    @Option(help: "Port of the ingress for HTTPS, needs haproxy; default 0: not served (APUS_INGRESS_HTTPS_PORT).")
+    var ingressHttpsPort: Int?
     @Option(
         help: """
             What is kept free before pods are evicted, for example memory.available<100Mi,nodefs.available<10% \
