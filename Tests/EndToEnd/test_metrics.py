@@ -10,7 +10,7 @@ SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*=
 WANTED = [
     "apiserver_request_total", "apiserver_request_duration_seconds_bucket", "apiserver_request_duration_seconds_count",
     "apiserver_current_inflight_requests", "apiserver_current_inqueue_requests", "apiserver_longrunning_requests",
-    "apiserver_storage_objects", "apiserver_response_sizes_bucket",
+    "apiserver_storage_objects", "apiserver_watch_events_total", "apiserver_response_sizes_bucket",
     "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "kubernetes_build_info",
     "workqueue_depth", "workqueue_adds_total", "workqueue_retries_total", "workqueue_work_duration_seconds_bucket",
 ]
@@ -53,7 +53,7 @@ def parse(text):
 
 def test_metrics(shared_plane):
     api = API(shared_plane)
-    api.exchange("GET", "/api/v1/namespaces")
+    api.exchange("GET", "/api/v1/namespaces?watch=true&timeoutSeconds=1")
     api.exchange("GET", "/api/v1/nothing")
     api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "counted"}})
 
@@ -67,5 +67,7 @@ def test_metrics(shared_plane):
     made = [value for labels, value in samples["apiserver_request_total"]
             if (labels["verb"], labels["resource"], labels["code"]) == ("POST", "configmaps", "201")]
     assert made and made[0] >= 1
+    events = {labels["kind"]: value for labels, value in samples["apiserver_watch_events_total"]}
+    assert events["Namespace"] >= 4
     queues = {labels["name"]: value for labels, value in samples["workqueue_adds_total"]}
     assert queues["service-account-controller"] >= 4, queues

@@ -36,6 +36,12 @@ final class RequestMetrics: Sendable {
         var series: [Key: Series] = [:]
         var sizes: [Key: Sizes] = [:]
         var longRunning: [Key: Int] = [:]
+        /// By kind; those of the catalog.
+        var watchEvents: [GroupVersionKind: Counter] = [:]
+    }
+    /// One number that many tasks add to.
+    final class Counter: Sendable {
+        let count = Atomic<Int>(0)
     }
     private let state = Mutex(State())
     /// Seconds.
@@ -74,6 +80,17 @@ final class RequestMetrics: Sendable {
         state.withLock { $0.longRunning[key, default: 1] -= 1 }
     }
 
+    /// Where a watch counts the events that it sends.
+    func watchEvents(of kind: GroupVersionKind) -> Counter {
+        state.withLock { state in
+            if let known = state.watchEvents[kind] { return known }
+            let made = Counter()
+            // Custom kinds come and go; those beyond are counted nowhere.
+            if state.watchEvents.count < Self.maximumSeries { state.watchEvents[kind] = made }
+            return made
+        }
+    }
+
     private static func key(_ info: RequestInfo, isServed: Bool) -> Key {
         guard info.isResource else {
             return Key(
@@ -105,6 +122,7 @@ final class RequestMetrics: Sendable {
     func write(into text: inout MetricsText) {
         let (series, longRunning, sizes) = state.withLock { ($0.series, $0.longRunning, $0.sizes) }
         writeSizes(sizes, into: &text)
+        writeWatchEvents(into: &text)
         let keys = series.keys.sorted { Self.labels($0) < Self.labels($1) }
         text.header("apiserver_request_total", "counter", "Requests by verb, resource and HTTP code.")
         for key in keys {
@@ -132,6 +150,17 @@ final class RequestMetrics: Sendable {
         text.header("apiserver_longrunning_requests", "gauge", "Watches and streams that are open.")
         for (key, count) in longRunning.sorted(by: { Self.labels($0.key) < Self.labels($1.key) }) {
             text.sample("apiserver_longrunning_requests", "component=\"apiserver\",\(Self.labels(key))", "\(count)")
+        }
+    }
+
+    private func writeWatchEvents(into text: inout MetricsText) {
+        let name = "apiserver_watch_events_total"
+        text.header(name, "counter", "Events sent to watchers.")
+        let events = state.withLock { $0.watchEvents }
+        for (kind, counter) in events.sorted(by: { $0.key.description < $1.key.description }) {
+            text.sample(
+                name, "group=\"\(kind.group)\",kind=\"\(kind.kind)\",version=\"\(kind.version)\"",
+                "\(counter.count.load(ordering: .relaxed))")
         }
     }
 

@@ -34,12 +34,14 @@ extension Dispatcher {
                 try await exchange.write(frames.take())
             }
         }
+        let sent = metrics.watchEvents(of: definition.kind)
         return .streamed(head) { exchange in
             defer { subscription.cancel() }
             exchange.setTimeout(.seconds(seconds), isError: false)
             var frames = new
             do {
                 for try await batch in subscription.events {
+                    sent.count.add(batch.count, ordering: .relaxed)
                     for event in batch {
                         frames.append(event)
                         if frames.isLarge { try await exchange.write(frames.take()) }
