@@ -10,5 +10,6 @@ if [[ ! -x .tools/venv/bin/pytest ]]; then
   python3 -m venv .tools/venv
   .tools/venv/bin/pip install --quiet 'pytest>=8,<10'
 fi
+PYMESOS=${PYMESOS:-$(Scripts/pymesos.sh)}; export PYMESOS
 export PATH=$tools:$PATH APUS=${APUS:-$PWD/.build/release/apus}
 exec .tools/venv/bin/pytest -p no:cacheprovider --tb=short -q Tests/EndToEnd "$@"
