@@ -121,7 +121,7 @@ let package = Package(
             "MesosMaster",
             [
                 "MesosModel", "Allocator", "Ledger", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON",
-                collections, deque, nioCore, log, lifecycle,
+                collections, deque, nioCore, log, lifecycle, systemPackage,
             ]),
         room(
             "MesosAgent",

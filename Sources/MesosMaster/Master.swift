@@ -97,6 +97,7 @@ public final class Master: Service, MasterGateway {
         subscribe()
         let api = SchedulerAPI(master: self)
         routes.add("/api/v1/scheduler") { try await api.answer($0) }
+        MasterOperators.serve(self)
     }
 
     private func subscribe() {

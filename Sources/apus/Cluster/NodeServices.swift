@@ -46,7 +46,10 @@ struct NodeServices: Sendable {
         var names = DNSConfiguration(
             address: identity.gatewayAddress, port: identity.dnsPort, domain: "cluster.local",
             hostResolvers: resolvers)
-        names.mesos = MesosNamesConfiguration(address: identity.nodeIP, version: ApusVersion.number)
+        names.mesos = MesosNamesConfiguration(
+            address: identity.nodeIP, masterPort: plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort,
+            agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
+            httpPort: plan.windows.ports[.mesosDNS] ?? WindowName.mesosDNS.standardPort, version: ApusVersion.number)
         let dns = DNSServer(
             configuration: names,
             client: client("cluster-dns"), logger: logger)

@@ -1,4 +1,5 @@
 import ClusterClient
+import ClusterDNS
 import HTTPWindow
 import Ledger
 import Logging
@@ -34,16 +35,21 @@ struct Windows: Sendable {
             windows.services += [made, Window(window, logger: logger) { try await made.handle($0) }]
             agent = made
         }
-        if let window = plan.windows.configuration(.mesos) {
+        var front: Routes?
+        if var window = plan.windows.configuration(.mesos) {
+            let own = address == "0.0.0.0" ? plan.identity.nodeIP : address
             let master = Master(
                 configuration: .init(
-                    address: address == "0.0.0.0" ? plan.identity.nodeIP : address, port: window.port,
-                    hostname: plan.identity.nodeName, version: ApusVersion.mesos,
+                    address: own, port: window.port, hostname: plan.identity.nodeName, version: ApusVersion.mesos,
                     agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
                     volumesDirectory: plan.data.sub("mesos/volumes")),
                 client: client("mesos-master"), ledger: ledger, logger: logger)
             agent?.connect(master)
             if let agent { master.connect(agent) }
+            DCOSPaths(credentials: window.credentials, clusterID: plan.identity.clusterID, address: own)
+                .register(at: master.routes)
+            window.openPaths = DCOSPaths.open
+            front = master.routes
             windows.services += [master, Window(window, logger: logger) { try await master.answer($0) }]
         }
         if let window = plan.windows.configuration(.marathon) {
@@ -52,7 +58,16 @@ struct Windows: Sendable {
                     address: address, port: window.port, hostname: plan.identity.nodeName,
                     master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)"),
                 client: client("marathon"), logger: logger)
+            if let front {
+                for path in ["/service/marathon", "/marathon"] {
+                    DCOSPaths.mount(front, path) { await marathon.answer($0) }
+                }
+            }
             windows.services += [marathon, Window(window, logger: logger) { await marathon.answer($0) }]
+        }
+        if let names = node?.dns, let window = plan.windows.configuration(.mesosDNS) {
+            if let front { DCOSPaths.mount(front, "/mesos_dns") { try await names.answer($0) } }
+            windows.services.append(Window(window, logger: logger) { try await names.answer($0) })
         }
         return windows
     }

@@ -1,0 +1,75 @@
+public import HTTPWindow
+import JSON
+
+/// Paths of DC/OS on the master's window, for its command line and for scripts that go through its one front door.
+public struct DCOSPaths: Sendable {
+    /// What answers without credentials: a client has none before it has logged in.
+    public static let open: Set<String> = [
+        "/acs/api/v1/auth/login", "/acs/api/v1/auth/providers", "/dcos-metadata/dcos-version.json",
+    ]
+    private let credentials: WindowCredentials?
+    private let clusterID: String
+    private let address: String
+
+    /// - Parameters:
+    ///   - credentials: of the window; nil when it is open to everybody.
+    ///   - address: of the master, for clients.
+    public init(credentials: WindowCredentials?, clusterID: String, address: String) {
+        self.credentials = credentials
+        self.clusterID = clusterID
+        self.address = address
+    }
+
+    /// Registers the paths, those of the master itself below `/mesos` among them.
+    public func register(at routes: Routes) {
+        let credentials = credentials
+        let metadata: JSON = ["CLUSTER_ID": .string(clusterID), "PUBLIC_IPV4": .string(address)]
+        Self.mount(routes, "/mesos") { try await routes.answer($0) }
+        // The level of DC/OS whose clients find what they look for.
+        routes.add("/dcos-metadata/dcos-version.json") { _ in
+            WindowResponse(json: [
+                "version": "2.2", "dcos-variant": "open", "dcos-image-commit": "apus", "bootstrap-id": "apus",
+            ])
+        }
+        routes.add("/metadata") { _ in WindowResponse(json: metadata) }
+        routes.add("/acs/api/v1/auth/providers") { _ in
+            guard credentials != nil else { return WindowResponse(json: [:]) }
+            return WindowResponse(json: [
+                "dcos-users": [
+                    "authentication-type": "dcos-uid-password",
+                    "client-method": "dcos-usercredential-post-receive-authtoken",
+                    "config": ["start_flow_url": "/acs/api/v1/auth/login"], "description": "A principal and its secret",
+                ]
+            ])
+        }
+        routes.add("/acs/api/v1/auth/login") { try await Self.login($0, credentials) }
+    }
+
+    private static func login(_ request: WindowRequest, _ credentials: WindowCredentials?) async throws
+        -> WindowResponse
+    {
+        guard request.method == "POST" else { throw WindowError(405, "log in with POST") }
+        guard let credentials else {
+            throw WindowError(404, "this cluster asks nobody for credentials: there is nothing to log in to")
+        }
+        guard let body = try? JSON.parse(try await request.body(limit: 64 << 10)) else {
+            throw WindowError(400, "the body is not JSON with \"uid\" and \"password\"")
+        }
+        let name = body["uid"].string ?? ""
+        guard credentials.isValid(secret: body["password"].string ?? "", of: name) else {
+            return WindowResponse(401, json: ["title": "Unauthorized", "description": "Invalid uid or password"])
+        }
+        return WindowResponse(json: ["token": .string(credentials.token(for: name))])
+    }
+
+    /// Puts another window below a path.
+    public static func mount(_ routes: Routes, _ prefix: String, _ answer: @escaping Window.Handler) {
+        routes.add(prefix) { request in
+            guard request.rawPath.hasPrefix(prefix) else {
+                throw WindowError(404, "there is nothing at \(request.path)")
+            }
+            let rest = String(request.rawPath.dropFirst(prefix.count))
+            return try await answer(request.moved(to: rest.isEmpty ? "/" : rest))
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import HTTPWindow
+import JSON
+import MesosModel
+
+/// The v1 operator API: `POST /api/v1` with a `mesos.v1.master.Call`.
+struct OperatorAPI: Sendable {
+    let backend: any OperatorBackend
+
+    func answer(_ request: WindowRequest) async throws -> WindowResponse {
+        guard request.method == "POST" else {
+            return WindowResponse(405, headers: [("Allow", "POST")], text: "Expecting one of { 'POST' }")
+        }
+        guard let type = request.header("content-type") else {
+            throw WindowError(400, "Expecting 'Content-Type' to be present")
+        }
+        guard let format = MesosFormat(contentType: type) else {
+            throw WindowError(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+        }
+        guard let accepted = Self.accepted(request.header("accept")) else {
+            throw WindowError(406, "Expecting 'Accept' to allow application/json or application/x-protobuf")
+        }
+        let call: JSON
+        do {
+            call = try MesosCodec.decode(
+                try await request.body(limit: MesosCodec.maximumBytes), as: "mesos.v1.master.Call", format: format)
+        } catch let error as MesosError {
+            throw WindowError(400, "Failed to parse body into Call: \(error)")
+        }
+        let name = call["type"].string ?? "UNKNOWN"
+        do {
+            if name == "SUBSCRIBE" { return await subscribe(accepted) }
+            if let answer = try await read(name, call, accepted) { return answer }
+            if let status = try await OperatorWrites(backend: backend, principal: request.principal).perform(name, call)
+            {
+                return WindowResponse(status)
+            }
+        } catch let error as MesosError {
+            throw WindowError(400, "\(error)")
+        }
+        throw WindowError(501, "The call \(name) is not supported")
+    }
+
+    /// The format of the answer; JSON wins when both will do. Nil: neither will.
+    static func accepted(_ header: String?) -> MesosFormat? {
+        guard let header, !header.isEmpty else { return .json }
+        let types = header.split(separator: ",").map { $0.prefix { $0 != ";" }.filter { $0 != " " }.lowercased() }
+        if types.contains(where: { ["application/json", "application/*", "*/*"].contains($0) }) { return .json }
+        return types.contains("application/x-protobuf") ? .protobuf : nil
+    }
+
+    // MARK: Reads
+
+    private func read(_ name: String, _ call: JSON, _ format: MesosFormat) async throws -> WindowResponse? {
+        func answer(_ tree: JSON) throws -> WindowResponse {
+            let member = name.lowercased()
+            let bytes = try MesosCodec.encode(
+                ["type": .string(name), member: tree], as: "mesos.v1.master.Response", format: format)
+            return WindowResponse(200, headers: [("Content-Type", format.contentType)], bytes: bytes)
+        }
+        switch name {
+        case "GET_HEALTH": return try answer(["healthy": true])
+        case "GET_LOGGING_LEVEL": return try answer(["level": 0])
+        case "LIST_FILES":
+            guard ["", "/"].contains(call["list_files"]["path"].string ?? "") else {
+                throw WindowError(404, "There is no \(call["list_files"]["path"].string ?? "")")
+            }
+            return try answer([:])
+        case "READ_FILE":
+            throw WindowError(
+                404, "The master keeps no log file: it writes to standard error. Sandboxes are read from the agent")
+        case "SET_LOGGING_LEVEL":
+            throw WindowError(501, "The level of the log is set at start, with --log-level")
+        case "GET_STATE", "GET_AGENTS", "GET_FRAMEWORKS", "GET_EXECUTORS", "GET_OPERATIONS", "GET_TASKS", "GET_ROLES",
+            "GET_WEIGHTS", "GET_MASTER", "GET_MAINTENANCE_STATUS", "GET_MAINTENANCE_SCHEDULE", "GET_QUOTA", "GET_FLAGS",
+            "GET_VERSION", "GET_METRICS":
+            break
+        default: return nil
+        }
+        let reads = OperatorReads(await backend.snapshot())
+        switch name {
+        case "GET_TASKS" where format == .json: return streamed(name) { try await write(tasksOf: reads, &$0) }
+        case "GET_STATE" where format == .json: return streamed(name) { try await write(stateOf: reads, &$0) }
+        case "GET_TASKS": return try answer(reads.tasks)
+        case "GET_STATE": return try answer(reads.wholeState)
+        case "GET_AGENTS": return try answer(reads.agents)
+        case "GET_FRAMEWORKS": return try answer(reads.frameworks)
+        case "GET_EXECUTORS": return try answer(reads.executors)
+        case "GET_OPERATIONS": return try answer(reads.operations)
+        case "GET_ROLES": return try answer(reads.roles)
+        case "GET_WEIGHTS": return try answer(reads.weights)
+        case "GET_MASTER": return try answer(reads.master)
+        case "GET_MAINTENANCE_STATUS": return try answer(["status": reads.maintenanceStatus])
+        case "GET_MAINTENANCE_SCHEDULE": return try answer(["schedule": reads.schedule])
+        case "GET_QUOTA": return try answer(reads.quota)
+        case "GET_FLAGS":
+            return try answer([
+                "flags": .array(reads.flags.map { ["name": .string($0.name), "value": .string($0.value)] })
+            ])
+        case "GET_VERSION":
+            return try answer(["version_info": ["version": .string(reads.state.configuration.version)]])
+        default:
+            let metrics = LegacyMetrics(reads, watchers: backend.events.count).all
+            return try answer([
+                "metrics": .array(metrics.map { ["name": .string($0.name), "value": Message.double($0.value)] })
+            ])
+        }
+    }
+
+    /// `{"type": NAME, "name": …}` with a value that is written piece by piece.
+    private func streamed(_ name: String, _ write: @escaping @Sendable (inout JSONOutput) async throws -> Void)
+        -> WindowResponse
+    {
+        .inPieces(headers: [("Content-Type", MesosFormat.json.contentType)]) { writer in
+            var out = JSONOutput(writer)
+            out.open("{")
+            out.key("type")
+            try await out.value(.string(name))
+            out.key(name.lowercased())
+            try await write(&out)
+            out.close("}")
+            try await out.finish()
+        }
+    }
+
+    private func write(tasksOf reads: OperatorReads, _ out: inout JSONOutput) async throws {
+        out.open("{")
+        for (name, path) in OperatorReads.taskLists {
+            let tasks = reads.view.tasks(path)
+            if tasks.isEmpty { continue }
+            out.key(name)
+            out.open("[")
+            for task in tasks {
+                try await out.encoded(MesosCodec.encode(task.json, as: "mesos.v1.Task", format: .json))
+            }
+            out.close("]")
+        }
+        out.close("}")
+    }
+
+    private func write(stateOf reads: OperatorReads, _ out: inout JSONOutput) async throws {
+        out.open("{")
+        out.key("get_tasks")
+        try await write(tasksOf: reads, &out)
+        for (name, message, tree) in [
+            ("get_executors", "GetExecutors", reads.executors), ("get_frameworks", "GetFrameworks", reads.frameworks),
+            ("get_agents", "GetAgents", reads.agents),
+        ] {
+            out.key(name)
+            try await out.encoded(
+                MesosCodec.encode(tree, as: "mesos.v1.master.Response.\(message)", format: .json))
+        }
+        out.close("}")
+    }
+
+    // MARK: Watching
+
+    private func subscribe(_ format: MesosFormat) async -> WindowResponse {
+        let stream = FrameworkStream(
+            id: FrameworkIDs.uuid().text, format: format, message: "mesos.v1.master.Event")
+        let backend = backend
+        return WindowResponse(
+            headers: [("Content-Type", format.contentType)],
+            stream: { writer in
+                let id = backend.events.add(stream)
+                defer { backend.events.remove(id) }
+                let state = OperatorReads(await backend.snapshot()).wholeState
+                backend.events.start(
+                    id,
+                    with: Message.event(
+                        "SUBSCRIBED", "subscribed",
+                        ["get_state": state, "heartbeat_interval_seconds": Message.double(15)]))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await stream.serve(writer) }
+                    group.addTask {
+                        while stream.push(Message.event("HEARTBEAT")) {
+                            try await Task.sleep(for: OperatorEvents.interval)
+                        }
+                    }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            })
+    }
+}

@@ -1,0 +1,160 @@
+import JSON
+import Ledger
+import MesosModel
+import ObjectModel
+
+/// A task that is a pod of Marathon's or Kubernetes's: what the operator APIs show of it.
+struct PodTask: Sendable {
+    let id: String
+    let frameworkID: String
+    let agentID: String
+    let role: String
+    let state: String
+    let startSeconds: Double
+    let resources: [JSON]
+    /// TaskInfo, as far as there is one.
+    let info: JSON
+    private let pod: MasterPod
+
+    /// The tasks of a pod: one for each task of a group, otherwise one.
+    static func tasks(of pod: MasterPod, _ state: MasterState) -> [PodTask] {
+        let annotations = pod.object.tree["metadata"]["annotations"].stringMap
+        let agentID = state.agent(onNode: pod.node)?.id ?? annotations[MesosNames.agentAnnotation] ?? ""
+        let role = annotations[MesosNames.roleAnnotation] ?? state.role(ofNamespace: pod.key.namespace)
+        let isMarathon = !pod.marathonApp.isEmpty
+        let framework = isMarathon ? pod.labels[MesosNames.frameworkLabel] ?? "marathon" : "kubernetes"
+        func parse(_ name: String) -> JSON? { annotations[name].flatMap { try? JSON.parse($0) } }
+        var infos: [JSON] = []
+        if let info = parse(MesosNames.taskAnnotation) {
+            infos = [info]
+        } else if let group = parse(MesosNames.taskGroupAnnotation) {
+            infos = group["tasks"].elements
+        }
+        if infos.isEmpty {
+            let id = "\(pod.key.name).\(pod.key.namespace)"
+            infos = [["name": .string(pod.key.name), "task_id": ["value": .string(id)]]]
+        }
+        return infos.map { info in
+            let own = info["resources"].elements
+            return PodTask(
+                id: info["task_id"]["value"].string ?? pod.key.name, frameworkID: framework, agentID: agentID,
+                role: role, state: Self.state(of: pod), startSeconds: pod.createdSeconds,
+                resources: own.isEmpty ? resources(of: pod, parts: infos.count) : own + ports(of: pod), info: info,
+                pod: pod)
+        }
+    }
+
+    private static func state(of pod: MasterPod) -> String {
+        switch pod.phase {
+        case "Succeeded": "TASK_FINISHED"
+        case "Failed": pod.isTerminating ? "TASK_KILLED" : "TASK_FAILED"
+        case "Running": pod.isTerminating ? "TASK_KILLING" : "TASK_RUNNING"
+        default: pod.isTerminating ? "TASK_KILLING" : "TASK_STAGING"
+        }
+    }
+
+    private static func scalar(_ name: String, _ value: Double) -> JSON {
+        ["name": .string(name), "type": "SCALAR", "scalar": ["value": Message.double(value)]]
+    }
+
+    /// What a pod requests, divided among its tasks.
+    private static func resources(of pod: MasterPod, parts: Int) -> [JSON] {
+        let part = Double(max(parts, 1))
+        var all: [JSON] = []
+        if pod.requests.milliCPU > 0 { all.append(scalar("cpus", Double(pod.requests.milliCPU) / 1000 / part)) }
+        if pod.requests.memory > 0 { all.append(scalar("mem", Double(pod.requests.memory) / 1_048_576 / part)) }
+        if pod.requests.ephemeralStorage > 0 {
+            all.append(scalar("disk", Double(pod.requests.ephemeralStorage) / 1_048_576 / part))
+        }
+        return all + ports(of: pod)
+    }
+
+    /// Host ports that the scheduler assigned.
+    private static func ports(of pod: MasterPod) -> [JSON] {
+        let numbers = (pod.object.tree["metadata"]["annotations"][MesosNames.assignedPortsAnnotation].string ?? "")
+            .split(separator: ",")
+            .compactMap { Int($0.filter { $0 != " " }) }
+        guard !numbers.isEmpty else { return [] }
+        return [
+            [
+                "name": "ports", "type": "RANGES",
+                "ranges": ["range": .array(numbers.sorted().map { ["begin": JSON($0), "end": JSON($0)] })],
+            ]
+        ]
+    }
+
+    /// `mesos.v1.Task`.
+    var json: JSON {
+        var task: JSON = [
+            "name": info["name"].isNull ? .string(id) : info["name"], "task_id": Message.id(id),
+            "framework_id": Message.id(frameworkID), "agent_id": Message.id(agentID), "state": .string(state),
+            "resources": .array(resources), "statuses": [status],
+        ]
+        task["status_update_state"] = .string(state)
+        for name in ["container", "health_check"] { task.setMember(name, info[name]) }
+        task.setMember("discovery", discovery)
+        task.setMember("user", info["command"]["user"])
+        var labels = info["labels"]["labels"].elements
+        if info["labels"].isNull {
+            labels = pod.labels.sorted { $0.key < $1.key }.map { ["key": .string($0.key), "value": .string($0.value)] }
+        }
+        if !labels.isEmpty { task["labels"] = ["labels": .array(labels)] }
+        return task
+    }
+
+    /// Dynamic ports get their numbers when the pod is placed.
+    private var discovery: JSON {
+        var discovery = info["discovery"]
+        guard discovery["ports"]["ports"].array != nil else { return discovery }
+        let assigned = (pod.object.tree["metadata"]["annotations"][MesosNames.assignedPortsAnnotation].string ?? "")
+            .split(separator: ",")
+            .compactMap { Int($0.filter { $0 != " " }) }
+        let ports = discovery["ports"]["ports"].elements
+        if ports.count == assigned.count {
+            discovery["ports"]["ports"] = .array(
+                zip(ports, assigned).map { port, number in
+                    guard port["number"].int == 0 else { return port }
+                    var port = port
+                    port["number"] = JSON(number)
+                    return port
+                })
+        }
+        return discovery
+    }
+
+    private var status: JSON {
+        let tree = pod.object.tree["status"]
+        let container = tree["containerStatuses"][0]
+        let moments = [
+            container["state"]["running"]["startedAt"], container["state"]["terminated"]["finishedAt"],
+            tree["startTime"],
+        ]
+        let moment = moments.compactMap(\.string).compactMap { Timestamp($0) }.first
+        var status: JSON = [
+            "task_id": Message.id(id), "state": .string(state), "source": "SOURCE_EXECUTOR",
+            "agent_id": Message.id(agentID),
+            "timestamp": Message.double(moment.map { Double($0.microseconds) / 1e6 } ?? startSeconds),
+        ]
+        let addresses = tree["podIPs"].elements.compactMap { $0["ip"].string }
+        if !addresses.isEmpty {
+            status["container_status"] = [
+                "container_id": Message.id(pod.uid),
+                "network_infos": [
+                    [
+                        "ip_addresses": .array(
+                            addresses.map {
+                                ["protocol": $0.contains(":") ? "IPv6" : "IPv4", "ip_address": .string($0)]
+                            })
+                    ]
+                ],
+            ]
+        }
+        let hasProbe = pod.object.tree["spec"]["containers"].elements.contains {
+            $0["readinessProbe"].object != nil || $0["livenessProbe"].object != nil
+        }
+        if hasProbe, state == "TASK_RUNNING", let isReady = container["ready"].bool {
+            status["healthy"] = .bool(isReady)
+        }
+        return status
+    }
+}

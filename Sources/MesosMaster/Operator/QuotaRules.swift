@@ -1,0 +1,99 @@
+import HTTPWindow
+import JSON
+import MesosModel
+
+/// Which quotas are taken.
+struct QuotaRules {
+    let reads: OperatorReads
+    init(_ reads: OperatorReads) { self.reads = reads }
+
+    /// - Throws: `WindowError` 400 that says what is wrong.
+    func check(_ configs: [JSON], isForced: Bool) throws {
+        var seen: Set<String> = []
+        for config in configs {
+            let role = config["role"].string ?? ""
+            if let problem = MesosRoles.problem(role) { throw WindowError(400, "Invalid QuotaConfig: \(problem)") }
+            if role.contains("/") {
+                throw WindowError(400, "Invalid QuotaConfig: quota of the nested role '\(role)' is not supported")
+            }
+            guard seen.insert(role).inserted else {
+                throw WindowError(400, "Invalid QuotaConfig: the role '\(role)' is named twice")
+            }
+            for list in ["guarantees", "limits"] {
+                for (name, amount) in config[list].members {
+                    guard let value = amount["value"].double, value >= 0, value.isFinite else {
+                        throw WindowError(
+                            400, "Invalid QuotaConfig: \(list) of \(name) must be a number that is not negative")
+                    }
+                }
+            }
+            for (name, amount) in config["guarantees"].members {
+                guard let limit = config["limits"][name]["value"].double else { continue }
+                if (amount["value"].double ?? 0) > limit {
+                    throw WindowError(
+                        400, "Invalid QuotaConfig: the guarantee of \(name) for '\(role)' is above its limit")
+                }
+            }
+        }
+        if isForced { return }
+        for config in configs {
+            let role = config["role"].string ?? ""
+            let used = consumed(by: role)
+            for (name, amount) in config["limits"].members {
+                let limit = amount["value"].double ?? 0
+                if let held = used[name], held > limit + 0.0005 {
+                    throw WindowError(
+                        400,
+                        "Invalid QuotaConfig: the limit of \(name) for '\(role)' is \(limit), below the \(held) that are "
+                            + "used; force overrides this check")
+                }
+            }
+        }
+        try checkCapacity(configs)
+    }
+
+    /// What a role and those below it use or have reserved.
+    func consumed(by role: String) -> [String: Double] {
+        func isIn(_ other: String) -> Bool { other == role || other.hasPrefix(role + "/") }
+        var held: [JSON] = []
+        for framework in reads.view.frameworks {
+            held += framework.tasks.filter { isIn($0.role) }.flatMap(\.resources)
+                .filter { $0["reservations"].elements.isEmpty }
+        }
+        for agent in reads.view.agents {
+            held += agent.reserved.json.elements.filter {
+                isIn($0["reservations"].elements.last?["role"].string ?? "*")
+            }
+        }
+        return Self.sums(held)
+    }
+
+    static func sums(_ resources: [JSON]) -> [String: Double] {
+        var thousandths: [String: Int64] = [:]
+        for resource in resources {
+            guard let name = resource["name"].string, let value = resource["scalar"]["value"].double else { continue }
+            thousandths[name, default: 0] += Int64((value * 1000).rounded())
+        }
+        return thousandths.mapValues { Double($0) / 1000 }
+    }
+
+    /// All guarantees together have to fit the cluster.
+    private func checkCapacity(_ configs: [JSON]) throws {
+        let capacity = Self.sums(reads.view.agents.flatMap { $0.total.json.elements })
+        var guaranteed: [String: Double] = [:]
+        func add(_ amounts: JSON) {
+            for (name, amount) in amounts.members {
+                guaranteed[name, default: 0] += amount["value"].double ?? amount.double ?? 0
+            }
+        }
+        let changed = Set(configs.compactMap { $0["role"].string })
+        for role in reads.state.roles.values where !changed.contains(role.role) { add(role.quota["guarantees"]) }
+        for config in configs { add(config["guarantees"]) }
+        for (name, amount) in guaranteed.sorted(by: { $0.key < $1.key }) where amount > (capacity[name] ?? 0) + 0.0005 {
+            throw WindowError(
+                400,
+                "Not enough available cluster capacity to reasonably satisfy quota request: \(amount) of \(name) would be "
+                    + "guaranteed, the cluster has \(capacity[name] ?? 0); force overrides this check")
+        }
+    }
+}

@@ -1,0 +1,189 @@
+"""What a Mesos operator does: the JSON endpoints, the operator API, maintenance, and names."""
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from conftest import Cluster, eventually, free_port
+
+import shutil
+import tempfile
+
+PLAIN = """
+apiVersion: v1
+kind: Pod
+metadata: {name: plain}
+spec:
+  runtimeClassName: process
+  hostNetwork: true
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: host, command: [sleep, "1000"], resources: {requests: {cpu: 250m, memory: 32Mi}}}
+"""
+
+
+class Windows(Cluster):
+    def __init__(self, directory):
+        self.master, self.agent, self.marathon, self.names = (free_port() for _ in range(4))
+        super().__init__(
+            directory, "--mesos-port", str(self.master), "--mesos-agent-port", str(self.agent),
+            "--marathon-port", str(self.marathon), "--mesos-dns-port", str(self.names))
+
+    def ask(self, path, body=None, method=None, port=None, headers=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port or self.master}{path}", data=body, method=method, headers=headers or {})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
+    def form(self, path, **fields):
+        return self.ask(path, urllib.parse.urlencode(fields).encode(), "POST")
+
+    def call(self, kind, **members):
+        body = {"type": kind, **({kind.lower(): members} if members else {})}
+        answer = self.ask(
+            "/api/v1", json.dumps(body).encode(), "POST", headers={"Content-Type": "application/json"})
+        return (answer or {}).get(kind.lower())
+
+    def agent_state(self):
+        return self.call("GET_AGENTS")["agents"][0]
+
+
+@pytest.fixture(scope="module")
+def mesos():
+    directory = tempfile.mkdtemp(prefix="apus-e2e.")
+    cluster = Windows(directory)
+    cluster.start()
+    eventually(lambda: " Ready " in cluster.get("nodes"), 60, "a Ready node")
+    eventually(lambda: cluster.get("serviceaccount", "default", "-o", "name"), 30, "the default service account")
+    eventually(lambda: cluster.call("GET_AGENTS").get("agents"), 30, "an agent")
+    cluster.kubectl("apply", "-f", "-", text=PLAIN)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/plain", "--timeout=45s")
+    yield cluster
+    cluster.stop()
+    assert cluster.down("--purge").returncode == 0
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def refusal(ask):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        ask()
+    return error.value.code
+
+
+def test_documents(mesos):
+    assert all(part.isdigit() for part in mesos.ask("/version")["version"].split("."))
+    for path in ["/state", "/master/state.json", "/slaves", "/frameworks", "/master/frameworks/", "/tasks?limit=-1",
+                 "/roles", "/metrics/snapshot", "/flags", "/state-summary", "/maintenance/schedule", "/weights", "/quota",
+                 "/mesos/state-summary"]:
+        mesos.ask(path)
+    mesos.ask("/health")
+    kubernetes = eventually(
+        lambda: [f for f in mesos.ask("/state")["frameworks"] if f["name"] == "kubernetes" and f["tasks"]], 20,
+        "Kubernetes's pod in /state")[0]
+    task = next(t for t in kubernetes["tasks"] if t["name"] == "plain")
+    assert task["state"] == "TASK_RUNNING" and task["resources"]["cpus"] == 0.25
+    assert mesos.ask("/slaves")["slaves"][0]["used_resources"]["cpus"] >= 0.25
+
+
+def test_weights_and_quota(mesos):
+    mesos.ask("/weights", json.dumps([{"role": "ads", "weight": 2.5}]).encode(), "PUT")
+    assert {"role": "ads", "weight": 2.5} in mesos.ask("/weights")
+    assert refusal(lambda: mesos.ask("/weights", b'[{"role": "ads", "weight": -1}]', "PUT")) == 400
+    mesos.call("UPDATE_QUOTA", quota_configs=[
+        {"role": "ads", "guarantees": {"cpus": {"value": 0.1}}, "limits": {"cpus": {"value": 0.5}}}])
+    config = mesos.call("GET_QUOTA")["status"]["configs"][0]
+    assert config["limits"]["cpus"]["value"] == 0.5
+    assert refusal(lambda: mesos.call("UPDATE_QUOTA", quota_configs=[
+        {"role": "ads", "guarantees": {"cpus": {"value": 1e6}}}])) == 400
+    assert mesos.get("roles.mesos.apus.dev", "-o", "jsonpath={.items[0].spec.weight}") == "2.5"
+    mesos.call("UPDATE_QUOTA", quota_configs=[{"role": "ads"}])
+    assert not mesos.call("GET_QUOTA")["status"].get("configs")
+
+
+def test_reservations_and_volumes(mesos):
+    agent = mesos.agent_state()["agent_info"]["id"]["value"]
+
+    def resources(**extra):
+        return json.dumps([{
+            "name": "disk", "type": "SCALAR", "scalar": {"value": 64},
+            "reservations": [{"type": "DYNAMIC", "role": "ads", "principal": "ops"}], **extra}])
+
+    mesos.form("/reserve", slaveId=agent, resources=resources())
+    assert eventually(
+        lambda: mesos.ask("/slaves")["slaves"][0]["reserved_resources"].get("ads", {}).get("disk") == 64, 10,
+        "the reservation")
+    volume = {"disk": {"persistence": {"id": "v1", "principal": "ops"},
+                       "volume": {"container_path": "data", "mode": "RW"}}}
+    mesos.form("/create-volumes", slaveId=agent, volumes=resources(**volume))
+    assert refusal(lambda: mesos.form("/unreserve", slaveId=agent, resources=resources())) in (400, 409)
+    mesos.form("/destroy-volumes", slaveId=agent, volumes=resources(**volume))
+    mesos.form("/unreserve", slaveId=agent, resources=resources())
+    assert eventually(lambda: not mesos.ask("/slaves")["slaves"][0]["reserved_resources"], 10, "no reservation")
+    huge = json.loads(resources())
+    huge[0]["scalar"]["value"] = 1e12
+    assert refusal(lambda: mesos.form("/reserve", slaveId=agent, resources=json.dumps(huge))) == 409
+
+
+def test_maintenance_and_draining(mesos):
+    machine = {"hostname": mesos.agent_state()["agent_info"]["hostname"]}
+    start = int(time.time() + 3600) * 10**9
+    window = {"machine_ids": [machine], "unavailability": {"start": {"nanoseconds": start}}}
+    assert refusal(lambda: mesos.ask("/machine/down", json.dumps([machine]).encode(), "POST")) == 400
+    mesos.ask("/maintenance/schedule", json.dumps({"windows": [window]}).encode(), "POST")
+    assert mesos.ask("/maintenance/schedule")["windows"][0]["machine_ids"][0]["hostname"] == machine["hostname"]
+    assert mesos.ask("/maintenance/status")["draining_machines"]
+    mesos.call("START_MAINTENANCE", machines=[machine])
+    assert mesos.ask("/maintenance/status")["down_machines"]
+    assert mesos.agent_state()["deactivated"]
+    mesos.call("STOP_MAINTENANCE", machines=[machine])
+    assert not mesos.ask("/maintenance/schedule").get("windows")
+    assert eventually(lambda: not mesos.agent_state().get("deactivated"), 10, "an active agent")
+
+    agent = mesos.agent_state()["agent_info"]["id"]
+    mesos.call("DRAIN_AGENT", agent_id=agent, max_grace_period="10s")
+    eventually(lambda: mesos.agent_state()["drain_info"]["state"] == "DRAINED", 20, "a drained agent")
+    mesos.call("REACTIVATE_AGENT", agent_id=agent)
+    eventually(lambda: "drain_info" not in mesos.agent_state(), 10, "an active agent")
+    mesos.call("DEACTIVATE_AGENT", agent_id=agent)
+    assert mesos.agent_state()["deactivated"]
+    mesos.call("REACTIVATE_AGENT", agent_id=agent)
+
+
+def test_watching(mesos):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{mesos.master}/api/v1", data=b'{"type":"SUBSCRIBE"}',
+        headers={"Content-Type": "application/json", "Accept": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        def event():
+            return json.loads(stream.read(int(stream.readline())))
+
+        first = event()
+        assert first["type"] == "SUBSCRIBED" and "get_state" in first["subscribed"]
+        assert event()["type"] == "HEARTBEAT"
+        assert refusal(lambda: mesos.form("/master/teardown", frameworkId="none")) == 400
+
+
+def test_names(mesos):
+    service = mesos.get("-n", "kube-system", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+
+    def dig(name, kind):
+        return subprocess.run(
+            ["dig", "+short", "+time=2", "+tries=1", f"@{service}", name, kind], capture_output=True, text=True,
+            timeout=20).stdout.strip()
+
+    address = mesos.get("pod", "plain", "-o", "jsonpath={.status.hostIP}")
+    assert eventually(lambda: dig("plain.kubernetes.mesos", "A") == address, 20, "the pod's name")
+    assert dig("leader.mesos", "A") and dig("_leader._tcp.mesos", "SRV").endswith(f"{mesos.master} leader.mesos.")
+    assert dig("nothing.marathon.mesos", "A") == ""
+    assert mesos.ask("/v1/hosts/plain.kubernetes.mesos", port=mesos.names)[0]["ip"] == address
+    assert mesos.ask("/v1/version", port=mesos.names)["Service"] == "Mesos-DNS"
+    listed = mesos.ask("/v1/enumerate", port=mesos.names)["frameworks"]
+    assert any(task["name"] == "plain" for framework in listed for task in framework["tasks"])
+    assert "plain.kubernetes.mesos." in mesos.ask("/v1/axfr", port=mesos.names)["Records"]["As"]
