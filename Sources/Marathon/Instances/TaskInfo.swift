@@ -36,27 +36,28 @@ extension PodBuilder {
                 "type": "MESOS", "mesos": ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]],
             ]
         }
-        let ports = spec.ports.enumerated().flatMap { index, port in
-            discoveryPorts(
-                port, number: port[spec.isHostNetwork ? "port" : "containerPort"].int ?? 0, index: index,
-                scope: spec.isHostNetwork || !port["hostPort"].isNull ? "host" : "container")
+        let ports = spec.ports.map { port in
+            let hasHostPort = spec.isHostNetwork || !port["hostPort"].isNull
+            // 0 is a port that is chosen with the node.
+            let number =
+                spec.isHostNetwork
+                ? (spec.json["requirePorts"].bool == true ? port["port"].int : 0)
+                : (hasHostPort ? port["hostPort"].int : port["containerPort"].int)
+            return discoveryPort(port, number: number ?? 0, scope: hasHostPort ? "host" : "container")
         }
         info["discovery"] = discovery(spec, ports)
         return info
     }
 
-    /// - Parameter index: the place of the port in the app's list: with host networking its number is known when the
-    ///   task is placed.
-    private func discoveryPorts(_ port: JSON, number: Int, index: Int, scope: String) -> [JSON] {
-        (port["protocol"].string ?? "tcp").split(separator: ",").map { word in
-            var labels = port["labels"].stringMap
-            labels["network-scope"] = scope
-            var entry: JSON = [
-                "number": JSON(number), "protocol": .string(String(word)), "labels": self.labels(labels),
-            ]
-            entry.setMember("name", port["name"])
-            return entry
-        }
+    private func discoveryPort(_ port: JSON, number: Int, scope: String) -> JSON {
+        var labels = port["labels"].stringMap
+        labels["network-scope"] = scope
+        var entry: JSON = [
+            "number": JSON(number), "protocol": .string(port["protocol"].string ?? "tcp"),
+            "labels": self.labels(labels),
+        ]
+        entry.setMember("name", port["name"])
+        return entry
     }
 
     private func discovery(_ spec: RunSpec, _ ports: [JSON]) -> JSON {
