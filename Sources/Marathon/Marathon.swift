@@ -137,7 +137,8 @@ final class FrameworkRecord: Sendable {
                 "metadata": ["name": .string(id), "labels": [Self.label: "true"]],
                 "spec": [
                     "info": [
-                        "user": "root", "name": "marathon", "id": ["value": .string(id)], "failover_timeout": 604_800,
+                        "user": "root", "name": "marathon", "id": ["value": .string(id)],
+                        "failover_timeout": 3_153_600_000,
                         "checkpoint": true, "roles": ["*"], "hostname": .string(hostname),
                         "webui_url": .string("http://\(hostname):\(port)"),
                         "capabilities": [

@@ -91,9 +91,6 @@ struct MarathonAPI: Sendable {
 
     private func ping(_ request: WindowRequest) -> WindowResponse {
         let accepted = request.header("accept") ?? "*/*"
-        if accepted.contains("json"), !accepted.contains("text"), !accepted.contains("*/*") {
-            return WindowResponse(200, json: "pong")
-        }
         let fits =
             accepted.contains("text/plain") || accepted.contains("text/*") || accepted.contains("*/*")
             || accepted.contains("html")

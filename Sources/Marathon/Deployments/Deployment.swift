@@ -34,8 +34,14 @@ struct Deployment: Sendable {
     let id: String
     let version: String
     let steps: [[DeploymentAction]]
-    /// Definitions before and after; nil: there is none.
-    let originals: [PathID: RunSpec]
+    /// A definition as it was before, by its version, which is kept.
+    struct Original: Sendable, Hashable {
+        var kind: RunSpec.Kind
+        var version: String
+    }
+    /// What was there before; nil: nothing.
+    let originals: [PathID: Original]
+    /// What shall be there; nil: nothing.
     let targets: [PathID: RunSpec]
     /// Every app and pod that it changes.
     let affected: Set<PathID>
@@ -60,15 +66,16 @@ struct Deployment: Sendable {
         id = spec["id"].string ?? object.name
         version = spec["version"].string ?? ""
         steps = spec["steps"].elements.map { $0["actions"].elements.compactMap(DeploymentAction.init) }
-        var originals: [PathID: RunSpec] = [:]
+        var originals: [PathID: Original] = [:]
         var targets: [PathID: RunSpec] = [:]
         for (id, change) in spec["specs"].members {
-            func read(_ member: String) -> RunSpec? {
-                guard let kind = change[member]["kind"].string.flatMap(RunSpec.Kind.init) else { return nil }
-                return RunSpec(kind: kind, json: change[member]["spec"])
+            let (before, after) = (change["original"], change["target"])
+            if let kind = before["kind"].string.flatMap(RunSpec.Kind.init), let version = before["version"].string {
+                originals[PathID(id)] = Original(kind: kind, version: version)
             }
-            originals[PathID(id)] = read("original")
-            targets[PathID(id)] = read("target")
+            if let kind = after["kind"].string.flatMap(RunSpec.Kind.init) {
+                targets[PathID(id)] = RunSpec(kind: kind, json: after["spec"])
+            }
         }
         self.originals = originals
         self.targets = targets
@@ -98,18 +105,16 @@ struct Deployment: Sendable {
     static func manifest(
         id: String, version: String, steps: [[DeploymentAction]], change: DefinitionChange, base: any Definitions
     ) -> JSON {
-        func stored(_ spec: RunSpec?) -> JSON {
-            guard let spec else { return .null }
-            return ["kind": .string(spec.kind.rawValue), "spec": spec.json]
-        }
         var specs: JSONObject = [:]
         var deadline: Double?
         for id in Set(change.specs.keys).union(change.restarts).sorted() {
             let original = base.spec(id)
             let target: RunSpec? = if let changed = change.specs[id] { changed } else { original }
             var entry: JSON = .object([:])
-            entry.setMember("original", stored(original))
-            entry.setMember("target", stored(target))
+            if let original {
+                entry["original"] = ["kind": .string(original.kind.rawValue), "version": .string(original.version)]
+            }
+            if let target { entry["target"] = ["kind": .string(target.kind.rawValue), "spec": target.json] }
             specs[id.text] = entry
             if let seconds = target?.deploymentDeadline { deadline = min(deadline ?? seconds, seconds) }
         }
@@ -141,7 +146,7 @@ struct Deployment: Sendable {
     var affectedApps: [PathID] { ids(.app) }
     var affectedPods: [PathID] { ids(.pod) }
     private func ids(_ kind: RunSpec.Kind) -> [PathID] {
-        affected.filter { (targets[$0] ?? originals[$0])?.kind == kind }.sorted()
+        affected.filter { (targets[$0]?.kind ?? originals[$0]?.kind) == kind }.sorted()
     }
     var currentActions: [DeploymentAction] { steps.indices.contains(currentStep) ? steps[currentStep] : [] }
 
@@ -164,17 +169,22 @@ struct Deployment: Sendable {
 
     /// The plan in events: groups hold what changes, not the thousands that stay.
     var plan: JSON {
-        func root(_ specs: [PathID: RunSpec]) -> JSON {
-            func list(_ kind: RunSpec.Kind) -> JSON {
-                .array(specs.values.filter { $0.kind == kind }.sorted { $0.id < $1.id }.map(\.document))
-            }
-            return [
-                "id": "/", "apps": list(.app), "pods": list(.pod), "groups": [], "dependencies": [],
+        func root(_ list: (RunSpec.Kind) -> [JSON]) -> JSON {
+            [
+                "id": "/", "apps": .array(list(.app)), "pods": .array(list(.pod)), "groups": [], "dependencies": [],
                 "version": .string(version),
             ]
         }
+        let before = root { kind in
+            originals.filter { $0.value.kind == kind }.sorted { $0.key < $1.key }.map {
+                ["id": .string($0.key.text), "version": .string($0.value.version)]
+            }
+        }
+        let after = root { kind in
+            targets.values.filter { $0.kind == kind }.sorted { $0.id < $1.id }.map(\.document)
+        }
         return [
-            "id": .string(id), "original": root(originals), "target": root(targets),
+            "id": .string(id), "original": before, "target": after,
             "steps": .array(steps.map { ["actions": .array($0.map(\.json))] }), "version": .string(version),
         ]
     }

@@ -289,7 +289,7 @@ final class Executor: Sendable {
             let chosen = KillSelection.choose(-missing, of: view.active, spec: spec, victims: victims, isUp: view.isUp)
             try await kill(chosen, reason: "the app is scaled down")
         }
-        return missing == 0 && view.active.allSatisfy(view.isUp) && (victims.isEmpty || view.dying.isEmpty)
+        return missing == 0 && view.active.allSatisfy(view.isUp) && view.dying.isEmpty
     }
 
     /// Replaces old instances by new ones within the limits fixed when the step began.

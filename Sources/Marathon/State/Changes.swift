@@ -19,7 +19,7 @@ actor Changes {
     static let keptVersions = 50
     static let servicePorts = 10_000...20_000
     /// Encoded size of a deployment's object at most: a change that is larger must be made in parts.
-    static let maximumBytes = 1_400_000
+    static let maximumBytes = 2_500_000
 
     private let state: MarathonState
     private let client: ClusterClient
@@ -90,7 +90,16 @@ actor Changes {
             }
             var change = DefinitionChange()
             // As it was, with its version: what still runs of it needs no restart.
-            for id in deployment.affected { change.specs[id] = .some(deployment.originals[id]) }
+            for id in deployment.affected {
+                guard let original = deployment.originals[id] else {
+                    change.specs[id] = .some(nil)
+                    continue
+                }
+                guard let spec = state.version(id, original.version)?.spec else {
+                    throw MarathonError(422, "version \(original.version) of \(id) is not kept any more")
+                }
+                change.specs[id] = .some(spec)
+            }
             for id in deployment.affectedGroups { change.groups[id] = .some(deployment.groupsBefore[id]) }
             return try await commit(&change, clock.next(), "App", force: true, keepsVersions: true)
         }
@@ -368,8 +377,10 @@ actor Changes {
     }
 
     /// Keeps a version of a definition (nil: that it was removed), and forgets the oldest.
-    private func remember(_ id: PathID, _ target: RunSpec?, _ original: RunSpec?, version: String) async throws {
-        guard let kind = (target ?? original)?.kind, state.version(id, version) == nil else { return }
+    private func remember(_ id: PathID, _ target: RunSpec?, _ original: Deployment.Original?, version: String)
+        async throws
+    {
+        guard let kind = target?.kind ?? original?.kind, state.version(id, version) == nil else { return }
         let objectName = MesosNames.objectName(ofMarathonID: id.text)
         let name = "\(objectName.prefix(200))-\(MesosNames.hash(id.text, version))"
         var data: JSON = [
