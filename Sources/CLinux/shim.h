@@ -82,6 +82,8 @@ static inline uint64_t clinux_permitted(void) {
 // MARK: descriptors
 
 static inline int clinux_pipe(int *two) { return (int)syscall(SYS_pipe2, two, O_CLOEXEC); }
+/// Marks every descriptor from `first` on as close-on-exec. Linux 5.11.
+static inline int clinux_close_on_exec(unsigned first) { return (int)syscall(436, first, ~0U, 4); }
 static inline int clinux_signalfd(int number) {
     sigset_t set;
     sigemptyset(&set);

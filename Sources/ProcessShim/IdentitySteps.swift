@@ -17,7 +17,8 @@ extension Launch.Identity {
         if isFiltered { try SystemCallFilter.install(capabilities: held) }
         for capability in 0..<64 where capabilities & (1 << UInt64(capability)) == 0 {
             // Numbers that the kernel does not know are refused.
-            if clinux_prctl(24, UInt(capability)) != 0, errno != EINVAL {
+            if clinux_prctl(24, UInt(capability)) != 0 {
+                if errno == EINVAL { break }
                 throw ShimError.system("drop capability \(capability)")
             }
         }
@@ -64,9 +65,10 @@ enum Program {
         sigprocmask(SIG_SETMASK, &none, nil)
     }
 
+    /// What is open beyond the standard streams is not for the program.
     static func closeAll(above last: Int32) {
+        if clinux_close_on_exec(UInt32(last) + 1) == 0 { return }
         for name in System.names("/proc/self/fd") {
-            // Close-on-exec: the descriptors of the program are the first three.
             if let descriptor = Int32(name), descriptor > last { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         }
     }

@@ -25,6 +25,8 @@ struct MountView {
     private let launch: Launch
     /// Folders in which missing paths may just be made: ours, or mounted by the user.
     private var open: [String] = []
+    /// Folders whose own entries are private already.
+    private var covered: Set<String> = []
 
     static func make(_ launch: Launch) throws {
         var view = MountView(launch: launch)
@@ -52,7 +54,7 @@ struct MountView {
             try Self.bind(launch.temporary, to: "/tmp")
             open.append("/tmp")
         }
-        if launch.ownProcesses {
+        if launch.ownProcesses || launch.joinProcesses > 0 {
             let flags = Self.noSetUser | Self.noDevices | Self.noExecution
             guard mount("proc", "/proc", "proc", flags, nil) == 0 else { throw ShimError.system("mount /proc") }
         }
@@ -114,7 +116,7 @@ struct MountView {
 
     /// Makes sure that something can be mounted at the path.
     /// - Returns: the path without symbolic links.
-    private func place(_ path: String, isDirectory: Bool) throws -> String {
+    private mutating func place(_ path: String, isDirectory: Bool) throws -> String {
         let (found, missing) = try Self.resolve(path)
         if missing.isEmpty {
             guard let info = System.status(found) else { throw ShimError.system("look at \(found)") }
@@ -171,7 +173,8 @@ struct MountView {
     }
 
     private func isOpen(_ directory: String) -> Bool {
-        open.contains { directory == $0 || directory.hasPrefix($0 + "/") } || Self.isOurs(directory)
+        covered.contains(directory) || open.contains { directory == $0 || directory.hasPrefix($0 + "/") }
+            || Self.isOurs(directory)
     }
 
     /// Whether a folder lies in one of our replacements: these carry a mark in their first entry's name.
@@ -188,11 +191,41 @@ struct MountView {
     }
 
     /// Replaces a folder (not the root) by one in memory with the same entries.
-    private func replace(_ directory: String) throws {
+    private mutating func replace(_ directory: String) throws {
+        if directory == "/dev", try cover(directory) {
+            covered.insert(directory)
+            return
+        }
         let original = try Self.hold(directory)
         defer { close(original) }
         try Self.mountMemory(at: directory, like: original)
         try Self.fill(directory, from: "/proc/self/fd/\(original)", path: directory)
+    }
+
+    /// Lays a layer in memory over a folder: cheaper than to mount each entry again, where there are many, and where
+    /// nobody writes files that others look for. What is mounted below stays.
+    /// - Returns: false where the kernel does not do it.
+    private func cover(_ directory: String) throws -> Bool {
+        let layer = launch.rootDirectory
+        var below: [(path: String, source: Int32)] = []
+        defer { for item in below { close(item.source) } }
+        for line in (System.text("/proc/self/mountinfo") ?? "").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 4, fields[4].hasPrefix(directory + "/"),
+                !below.contains(where: { fields[4] == $0.path || fields[4].hasPrefix($0.path + "/") })
+            else { continue }
+            // A name with octal escapes is left covered.
+            guard let source = try? Self.hold(String(fields[4])) else { continue }
+            below.append((String(fields[4]), source))
+        }
+        guard mount("tmpfs", layer, "tmpfs", Self.noSetUser, "size=1m,mode=0755") == 0,
+            mkdir(layer + "/upper", 0o755) == 0, mkdir(layer + "/work", 0o755) == 0
+        else { return false }
+        defer { umount2(layer, Int32(MNT_DETACH)) }
+        let options = "lowerdir=\(directory),upperdir=\(layer)/upper,workdir=\(layer)/work"
+        guard mount("overlay", directory, "overlay", Self.noSetUser, options) == 0 else { return false }
+        for item in below { try Self.bind("/proc/self/fd/\(item.source)", to: item.path) }
+        return true
     }
 
     /// A root with entries that the machine's does not have: made beside it, then swapped.

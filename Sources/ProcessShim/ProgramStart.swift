@@ -52,7 +52,10 @@ enum ProgramStart {
         try enter("/proc/\(pid)/ns/pid", Namespace.process)
         let child = clinux_fork()
         guard child >= 0 else { throw ShimError.system("start the program") }
-        guard child > 0 else { return }
+        guard child > 0 else {
+            Reply.send(.started(supervisor: 0, program: System.hostPID()), to: status)
+            return
+        }
         close(status)
         var result: Int32 = 0
         while waitpid(child, &result, 0) < 0, errno == EINTR {}

@@ -79,6 +79,7 @@ extension ProcessRuntime {
             try HostFiles.makeDirectory(launch.temporary)
             chmod(launch.temporary, 0o1777)
         }
+        launch.rotationBytes = settings.rotationBytes
         launch.isRootReadOnly = config.security.readOnlyRootFilesystem
         if !config.security.privileged {
             launch.maskedPaths = config.security.maskedPaths ?? ContainerSecurity.defaultMaskedPaths

@@ -27,6 +27,8 @@ public final class ProcessRuntime: Runtime, Service {
         /// The program that is the helper, and its arguments.
         public var helper: String
         public var helperArguments: [String]
+        /// Size at which `stdout` and `stderr` in the sandbox are rotated, in bytes; one old file of each is kept.
+        public var rotationBytes = 10 << 20
         /// How long a pod's folder stays when the pod is gone.
         public var retention: Duration = .seconds(24 * 3600)
 
@@ -158,6 +160,11 @@ public final class ProcessRuntime: Runtime, Service {
     }
     /// Whether a sandbox is there, or is being made.
     func owns(_ id: String) -> Bool { state.withLock { $0.sandboxes[id] != nil || $0.coming.contains(id) } }
+    /// Whether labels name one pod, and that pod is here: then nobody else needs to be asked for it.
+    func hasPod(_ labels: [String: String]) -> Bool {
+        guard let uid = labels[PodLabel.uid] else { return false }
+        return state.withLock { $0.sandboxes.values.contains { $0.uid == uid } }
+    }
     func sandbox(_ id: String, _ operation: String) throws(RuntimeError) -> ProcessSandbox {
         guard let found = state.withLock({ $0.sandboxes[id] }) else {
             throw RuntimeError(.notFound, operation: operation, "sandbox \"\(id)\" does not exist")
@@ -165,12 +172,19 @@ public final class ProcessRuntime: Runtime, Service {
         return found
     }
 
+    /// Threads of its own: a start that hangs, for example on a dead network file system, must hold up nobody else.
+    private static let threads: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 16)
+        pool.start()
+        return pool
+    }()
+
     /// Runs a job on a thread that may block, with errors in our terms.
     func onThread<Result: Sendable>(_ operation: String, _ job: @escaping @Sendable () throws -> Result)
         async throws(RuntimeError) -> Result
     {
         do {
-            return try await blocking(job)
+            return try await Self.threads.runIfActive(job)
         } catch let error as RuntimeError {
             throw error
         } catch {

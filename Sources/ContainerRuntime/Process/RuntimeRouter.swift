@@ -29,6 +29,7 @@ public final class RuntimeRouter: Runtime {
     }
     public func sandboxes(labels: [String: String]) async throws(RuntimeError) -> [SandboxSummary] {
         let own = try await processes.sandboxes(labels: labels)
+        if processes.hasPod(labels) { return own }
         // A sandbox that holds the network of one of ours is no pod's; one whose owner is gone is an orphan.
         let others = try await containers.sandboxes(labels: labels).filter { sandbox in
             sandbox.labels[ProcessRuntime.networkLabel].map { !processes.owns($0) } ?? true
@@ -58,6 +59,7 @@ public final class RuntimeRouter: Runtime {
     }
     public func containers(labels: [String: String]) async throws(RuntimeError) -> [ContainerSummary] {
         let own = try await processes.containers(labels: labels)
+        if processes.hasPod(labels) { return own }
         return own + (try await containers.containers(labels: labels))
     }
     public func reopenLog(_ id: String) async throws(RuntimeError) { try await runtime(of: id).reopenLog(id) }

@@ -226,6 +226,10 @@ extension PodWorker {
     // MARK: Image
 
     private func image(for container: ContainerSpec) async -> ImageStatus? {
+        // Nothing to pull, and nothing to tell.
+        if ProcessRuntime.isHost(container.image), let host = try? await context.runtime.image(container.image) {
+            return host
+        }
         let (pod, context) = (self.pod, self.context)
         let reporter = ImageManager.Reporter(
             normal: { context.event(pod, .normal, $0, $1, container: container) },
