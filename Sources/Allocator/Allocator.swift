@@ -112,7 +112,9 @@ public struct Allocator: Sendable {
             }
         }
         // Tasks of a role that it left stay and are charged to that role.
-        for client in old where tree.clients[client].allocated.hasAny { clients.append(client) }
+        for client in old where agents.uses.contains(where: { $0.contains { $0.client == client } }) {
+            clients.append(client)
+        }
         for client in old where !clients.contains(client) { drop(client) }
         frameworks[place] = FrameworkState(id: id, info: info, clients: clients)
         refresh(place)
