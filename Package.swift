@@ -85,7 +85,7 @@ let package = Package(
                 "ContainerRuntime", "ProcessShim", "Streaming", "Security", "Store", "Schema", "ClusterClient",
                 "ObjectModel", "JSON",
                 "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
-                "MesosAgent", "Marathon",
+                "Allocator", "MesosAgent", "Marathon",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
