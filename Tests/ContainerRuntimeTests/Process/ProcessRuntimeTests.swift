@@ -25,9 +25,9 @@ struct ProcessRuntimeTests {
         let folder = CommandLine.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
         let places = ["/\(folder)", Bundle.main.bundlePath, ".build-debug/debug", ".build/debug"]
         let helper = places.map { $0 + "/apus-process-shim" }.first { access($0, X_OK) == 0 }
-        return ProcessRuntime(
-            ProcessRuntime.Settings(dataDirectory: home, helper: helper ?? "/nowhere/apus-process-shim"),
-            logger: Logger(label: "test"))
+        var settings = ProcessRuntime.Settings(dataDirectory: home, helper: helper ?? "/nowhere/apus-process-shim")
+        settings.rotationBytes = 4096
+        return ProcessRuntime(settings, logger: Logger(label: "test"))
     }
 
     struct Pod {
@@ -85,6 +85,21 @@ struct ProcessRuntimeTests {
         try await done(pod)
     }
 
+    @Test func logsRotateAndLinksAreNotFollowed() async throws {
+        let pod = try await pod()
+        try HostFiles.write(home + "/precious", Array("kept".utf8))
+        try HostFiles.makeDirectory(sandbox)
+        #expect(symlink(home + "/precious", sandbox + "/stdout") == 0)
+        let line = String(repeating: "x", count: 99)
+        let id = try await container(
+            pod, "for i in $(seq 30); do echo \(line); done; sleep 0.2; for i in $(seq 30); do echo \(line); done")
+        _ = try await end(id)
+        #expect(text(home + "/precious") == "kept")
+        #expect(text(sandbox + "/stdout").utf8.count + text(sandbox + "/stdout.1").utf8.count == 6000)
+        #expect(text(sandbox + "/stdout").utf8.count <= 4096)
+        try await done(pod)
+    }
+
     @Test func ownNamespacesAndEnvironment() async throws {
         let pod = try await pod()
         let id = try await container(
@@ -109,10 +124,12 @@ struct ProcessRuntimeTests {
         try HostFiles.makeDirectory(volume)
         try HostFiles.write(volume + "/a", Array("hello\n".utf8))
         try HostFiles.write(home + "/file", Array("one file\n".utf8))
+        try HostFiles.write(home + "/last", [])
         let pod = try await pod()
         let id = try await container(
             pod,
-            "cat /apus-nowhere/deep/a /etc/apus/file /var/run/apus-x/a; echo w > /apus-nowhere/deep/b; "
+            "cat /apus-nowhere/deep/a /etc/apus/file /var/run/apus-x/a; echo last > /dev/apus-log; "
+                + "echo null > /dev/null; test -c /dev/pts/ptmx && test -d /dev/shm && echo devices; echo w > /apus-nowhere/deep/b; "
                 + "echo x > /etc/apus/ro/b; test -e /etc/passwd && test -d /usr/bin && echo rest"
         ) {
             $0.mounts = [
@@ -120,14 +137,17 @@ struct ProcessRuntimeTests {
                 Mount(hostPath: home + "/file", containerPath: "/etc/apus/file"),
                 Mount(hostPath: volume, containerPath: "/etc/apus/ro", isReadOnly: true),
                 Mount(hostPath: volume, containerPath: "/var/run/apus-x"),
+                Mount(hostPath: home + "/last", containerPath: "/dev/apus-log"),
             ]
         }
         _ = try await end(id)
-        #expect(text(sandbox + "/stdout") == "hello\none file\nhello\nrest\n", "\(text(sandbox + "/stderr"))")
+        #expect(text(sandbox + "/stdout") == "hello\none file\nhello\ndevices\nrest\n", "\(text(sandbox + "/stderr"))")
         #expect(text(sandbox + "/stderr").contains("Read-only"))
         #expect(text(volume + "/b") == "w\n")
         #expect(access("/apus-nowhere", F_OK) != 0)
         #expect(access("/etc/apus", F_OK) != 0)
+        #expect(text(home + "/last") == "last\n")
+        #expect(access("/dev/apus-log", F_OK) != 0)
         try await done(pod)
     }
 
