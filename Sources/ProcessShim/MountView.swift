@@ -51,7 +51,7 @@ struct MountView {
         let sources = try launch.mounts.map { try Self.hold($0.source) }
         let sandbox = launch.sandbox.isEmpty ? -1 : try Self.hold(launch.sandbox)
         if !launch.temporary.isEmpty {
-            try Self.bind(launch.temporary, to: "/tmp")
+            try shadowTemporary()
             open.append("/tmp")
         }
         if launch.ownProcesses || launch.joinProcesses > 0 {
@@ -226,6 +226,23 @@ struct MountView {
         guard mount("overlay", directory, "overlay", Self.noSetUser, options) == 0 else { return false }
         for item in below { try Self.bind("/proc/self/fd/\(item.source)", to: item.path) }
         return true
+    }
+
+    /// A /tmp whose changes nobody else sees: programs that lie in the machine's are found, what is written stays private.
+    /// Where the layer would lie in /tmp itself, it is held in memory; where the kernel lays no layers, /tmp starts empty.
+    private func shadowTemporary() throws {
+        let isBelow = (launch.temporary + "/").hasPrefix("/tmp/")
+        if isBelow {
+            let held = mount("tmpfs", launch.temporary, "tmpfs", Self.noSetUser, "size=256m,mode=0755") == 0
+            guard held else { return try Self.bind(launch.temporary, to: "/tmp") }
+        }
+        let (upper, work) = (launch.temporary + "/upper", launch.temporary + "/work")
+        for path in [upper, work] where mkdir(path, 0o1777) != 0 && errno != EEXIST {
+            throw ShimError.system("make \(path)")
+        }
+        chmod(upper, 0o1777)
+        let options = "lowerdir=/tmp,upperdir=\(upper),workdir=\(work)"
+        if mount("overlay", "/tmp", "overlay", Self.noSetUser, options) != 0 { try Self.bind(upper, to: "/tmp") }
     }
 
     /// A root with entries that the machine's does not have: made beside it, then swapped.

@@ -49,7 +49,8 @@ public struct WatchLoad: Sendable {
             let start = clock.now
             report(
                 try await rig.phase("change", channels, total: changes, rate: rate) { index, buffer in
-                    head.write("PUT", "\(collection)/load-\(index % objects)", body: body(index % objects), into: &buffer)
+                    head.write(
+                        "PUT", "\(collection)/load-\(index % objects)", body: body(index % objects), into: &buffer)
                 })
             let limit = clock.now + .seconds(120)
             while !sink.isComplete, clock.now < limit {
