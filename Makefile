@@ -29,7 +29,7 @@ install: ## Install the binary and a systemd unit below PREFIX
 test: test-packages lint test-unit build test-e2e ## Run every test, unit to end-to-end
 
 test-unit: toolchain ## Run the unit, store and fuzz tests (debug build)
-	swift build $(DEBUG_FLAGS) --build-tests
+	swift build $(DEBUG_FLAGS) --product apusPackageTests
 	swift test $(DEBUG_FLAGS) --skip-build
 
 test-e2e: build ## Run the end-to-end tests with the real kubectl and containerd (release build)

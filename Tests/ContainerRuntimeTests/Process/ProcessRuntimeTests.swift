@@ -102,8 +102,11 @@ struct ProcessRuntimeTests {
 
     @Test func ownNamespacesAndEnvironment() async throws {
         let pod = try await pod()
+        try HostFiles.write(home + "/seen", Array("from the machine\n".utf8))
         let id = try await container(
-            pod, "echo $$; ls /proc | grep -c '^[0-9]'; echo $MESOS_SANDBOX $A; touch /tmp/apus-own; ls -A /tmp; id -u"
+            pod,
+            "echo $$; ls /proc | grep -c '^[0-9]'; echo $MESOS_SANDBOX $A; touch /tmp/apus-own; ls /tmp/apus-own;"
+                + " cat \(home)/seen; rm \(home)/seen; id -u"
         ) {
             $0.environment = [("A", "b")]
             $0.security.runAsUser = 65534
@@ -113,9 +116,11 @@ struct ProcessRuntimeTests {
         #expect(lines.first == "2")
         #expect((Int(lines.dropFirst().first ?? "") ?? 99) < 6)
         #expect(lines.contains("\(sandbox) b"))
-        #expect(lines.contains("apus-own"))
+        #expect(lines.contains("/tmp/apus-own"))
+        #expect(lines.contains("from the machine"))
         #expect(lines.last == "65534")
         #expect(access("/tmp/apus-own", F_OK) != 0)
+        #expect(access(home + "/seen", F_OK) == 0)
         try await done(pod)
     }
 

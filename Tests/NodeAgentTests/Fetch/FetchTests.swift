@@ -59,8 +59,8 @@ struct FetchTests {
         try Files.makeDirectories(home + "/pack/link")
         try Files.write(home + "/pack/link/secret", Array("packed".utf8), mode: 0o600)
         var pid = pid_t()
-        var arguments: [UnsafeMutablePointer<CChar>?] =
-            ["tar", "-C", home + "/pack", "-czf", home + "/pack.tgz", "link"].map { strdup($0) } + [nil]
+        let words: [String] = ["tar", "-C", home + "/pack", "-czf", home + "/pack.tgz", "link"]
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for pointer in arguments { free(pointer) } }
         #expect(posix_spawnp(&pid, "tar", nil, nil, &arguments, nil) == 0)
         waitpid(pid, nil, 0)
