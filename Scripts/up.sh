@@ -44,10 +44,14 @@ cat <<TEXT
 Apus is ready.
   kubeconfig   $data/pki/admin.kubeconfig $hint
   Kubernetes   https://127.0.0.1:$port
+  Mesos        http://127.0.0.1:5050  (agent: 5051)
+  Marathon     http://127.0.0.1:8080/v2
 
 Try:
   kubectl get nodes
   kubectl create deployment web --image=<image> --replicas=3
+  curl -X POST 127.0.0.1:8080/v2/apps -H 'Content-Type: application/json' \\
+    -d '{"id": "/hello", "cmd": "exec python3 -m http.server \$PORT0", "cpus": 0.1, "mem": 32}'
   apus status --data-dir $data
 
 Stop with \`make down\` (workloads too), or just the server with: kill \$(head -n 1 $data/run/lock)
