@@ -246,14 +246,17 @@ extension Dispatcher {
         var options = ListOptions()
         options.limit = 1
         options.resourceVersion = "0"
-        var counts: [(resource: String, count: Int)] = []
+        // Each version of a resource lists the same objects.
+        var counts: [String: Int] = [:]
         for definition in backend.catalog.resources
         where definition.hasVerb("list") && definition.resource.group != NodeMetrics.group {
-            guard let list = try? await backend.list(definition, namespace: nil, options: options) else { continue }
-            counts.append(
-                (definition.resource.groupResource.description, list.items.count + (list.remainingItemCount ?? 0)))
+            let name = definition.resource.groupResource.description
+            guard counts[name] == nil,
+                let list = try? await backend.list(definition, namespace: nil, options: options)
+            else { continue }
+            counts[name] = list.items.count + (list.remainingItemCount ?? 0)
         }
-        return counts.sorted { $0.resource < $1.resource }
+        return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 }
 
