@@ -56,6 +56,7 @@ def test_metrics(shared_plane):
     api.exchange("GET", "/api/v1/namespaces?watch=true&timeoutSeconds=1")
     api.exchange("GET", "/api/v1/nothing")
     api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "counted"}})
+    api.call("GET", "/api/v1/namespaces/default/configmaps/counted")
 
     def read():
         samples = parse(api.exchange("GET", "/metrics")[2].decode())
