@@ -243,7 +243,7 @@ let package = Package(
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
         room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
         // Load against any Kubernetes API server: how we compare.
-        room("LoadGenerator", ["HTTPAccess", "JSON", nioCore, histogram]),
+        room("LoadGenerator", ["HTTPAccess", "ObjectModel", "JSON", nioCore, histogram]),
 
         tests("ContainerRuntime", ["apus-process-shim", "Streaming", "JSON", nioCore, nioEmbedded, log, subprocess]),
         tests("NodeAgent", ["ContainerRuntime", "Streaming", "ObjectModel", "JSON", log]),

@@ -28,6 +28,11 @@ public struct EventStream: Sendable {
     public func close() async {
         try? await channel.close()
     }
+
+    /// Waits until the connection ends, whoever ended it.
+    public func waitUntilClosed() async {
+        try? await channel.closeFuture.get()
+    }
 }
 
 /// Cuts a body into lines, each one event.

@@ -210,13 +210,16 @@ struct RequestHead: Sendable {
             + token
     }
 
-    func write(_ method: StaticString, _ path: String, body: String? = nil, into buffer: inout ByteBuffer) {
+    func write(
+        _ method: StaticString, _ path: String, body: String? = nil, type: StaticString = "application/json",
+        into buffer: inout ByteBuffer
+    ) {
         buffer.writeStaticString(method)
         buffer.writeStaticString(" ")
         buffer.writeString(path)
         buffer.writeString(headers)
         if let body {
-            buffer.writeString("Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n")
+            buffer.writeString("Content-Type: \(type)\r\nContent-Length: \(body.utf8.count)\r\n\r\n")
             buffer.writeString(body)
         } else {
             buffer.writeStaticString("\r\n")
