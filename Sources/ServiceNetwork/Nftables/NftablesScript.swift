@@ -39,7 +39,8 @@ struct NftablesScript: Sendable {
         rule("mark_outside", "fib saddr type local return")
         rule("mark_outside", "meta mark set meta mark or 0x4000")
         rule("postrouting", "meta mark & 0x4000 == 0x4000 meta mark set meta mark xor 0x4000 masquerade")
-        rule("postrouting", "ip saddr . ip daddr @hairpins masquerade")
+        // Only what came by a service: a node that is its own endpoint also talks to itself.
+        rule("postrouting", "ct status dnat ip saddr . ip daddr @hairpins masquerade")
         rule("postrouting", "ip saddr \(podCIDR) ip daddr != { \(podCIDR), 224.0.0.0/4 } oifname != \"lo\" masquerade")
 
         // Loopback routing is on for node ports on 127.0.0.1; nobody outside may reach loopback through it.
