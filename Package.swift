@@ -44,8 +44,8 @@ let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "g
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
@@ -113,7 +113,7 @@ let package = Package(
         // What a CustomResourceDefinition says, as code that runs: schemas, pruning, defaults, validation, rules.
         room("CustomResources", ["CEL", "RegularExpression", "Schema", "ObjectModel", "JSON", collections]),
         // The Common Expression Language in the Kubernetes dialect.
-        room("CEL", ["RegularExpression", "ObjectModel", "JSON", collections]),
+        room("CEL", ["RegularExpression", "ObjectModel", "JSON", collections], exclude: ["README.md"]),
         // RE2's syntax in time linear in the text, for patterns that clients write.
         room("RegularExpression"),
         // The Mesos window: scheduler, operator and agent APIs.
@@ -154,7 +154,7 @@ let package = Package(
                 "Ledger", "RegularExpression", "MesosModel", "ClusterClient", "ObjectModel", "JSON", collections, heap,
                 log, lifecycle,
             ]),
-        room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
+        room("Controllers", ["ClusterClient", "ObjectModel", "JSON", log, lifecycle], exclude: ["README.md"]),
         room(
             "NodeAgent",
             [
@@ -184,7 +184,7 @@ let package = Package(
         room("ClusterClient", ["ObjectModel", "JSON", deque, heap, collections, log, lifecycle]),
         room("Security", ["ObjectModel", "JSON", crypto, cryptoExtras, x509, asn1]),
         room("Store", ["CSQLite", deque, collections, log]),
-        room("Schema", ["ObjectModel", "JSON", collections]),
+        room("Schema", ["ObjectModel", "JSON", collections], exclude: ["README.md"]),
         room("ObjectModel", ["JSON", collections]),
         room("JSON", [collections]),
 
