@@ -86,7 +86,8 @@ struct ClusterProcess: Sendable {
         if plan.parts.contains(.controllers) { monitored.append(Monitored("controllers", controllers)) }
         if plan.parts.contains(.scheduler) { monitored.append(Monitored("scheduler", scheduler)) }
         let readiness = Readiness(
-            client: client("apus"), node: node, authorizer: authorizer, monitored: monitored)
+            client: client("apus"), node: node, authorizer: authorizer, monitored: monitored,
+            windows: windows.listeners)
         let server = APIServer(
             configuration: try serverConfiguration(plan, pki, issuerURL, readiness), backend: machinery,
             authenticator: ClusterAuthenticator(

@@ -2,6 +2,7 @@ import APIServer
 import ClusterClient
 import ClusterDNS
 import ContainerRuntime
+import HTTPWindow
 import JSON
 import ObjectModel
 import ServiceNetwork
@@ -13,10 +14,11 @@ struct Readiness: Sendable {
     let node: NodeServices?
     let authorizer: ClusterAuthorizer
     let monitored: [Monitored]
+    let windows: [(name: String, window: Window)]
 
     /// Checks that the health paths list. `/livez` counts the store alone; `/readyz` also what this server needs to serve
-    /// its API fully: permissions, controllers, scheduler. The parts of the node count for `/healthz` only: a cluster
-    /// whose DNS is down still has to answer those who want to repair it.
+    /// its API fully: permissions, controllers, scheduler. The parts of the node and the windows count for `/healthz` only:
+    /// a cluster whose DNS is down still has to answer those who want to repair it.
     var checks: [HealthCheck] {
         var checks = [
             HealthCheck("store", endpoints: .all) {
@@ -41,6 +43,11 @@ struct Readiness: Sendable {
                 component.isRunning ? nil : "it does not run"
             }
         }
+        checks += windows.map { name, window in
+            HealthCheck(name, endpoints: .healthz) {
+                window.port == nil ? "nothing listens on port \(window.configuration.port)" : nil
+            }
+        }
         return checks
     }
 
@@ -57,8 +64,8 @@ struct Readiness: Sendable {
 
     /// What is not there yet, in the words of `apus up`; empty when the cluster is ready.
     func missing() async -> [String] {
-        guard let node else { return [] }
-        var missing: [String] = []
+        var missing = windows.filter { $0.window.port == nil }.map(\.window.configuration.name)
+        guard let node else { return missing }
         if !node.proxy.isProgrammed { missing.append("the service network") }
         if !node.dns.isServing { missing.append("DNS") }
         let object = try? await client.find(.nodes, ObjectKey(name: node.name))

@@ -13,6 +13,8 @@ import ServiceLifecycle
 /// Every window is a projection of objects in the store; it holds nothing that a restart would lose.
 struct Windows: Sendable {
     private(set) var services: [any Service] = []
+    /// Those of `services` that listen, under the names that health checks give them.
+    private(set) var listeners: [(name: String, window: Window)] = []
 
     /// - Parameters:
     ///   - client: makes a client for the component of that name.
@@ -32,7 +34,8 @@ struct Windows: Sendable {
             let made = MesosAgent(
                 configuration, client: client("mesos-agent"), node: node.agent,
                 usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
-            windows.services += [made, Window(window, logger: logger) { try await made.handle($0) }]
+            windows.services.append(made)
+            windows.listen(.mesosAgent, Window(window, logger: logger) { try await made.handle($0) })
             agent = made
         }
         var front: Routes?
@@ -50,7 +53,8 @@ struct Windows: Sendable {
                 .register(at: master.routes)
             window.openPaths = DCOSPaths.open
             front = master.routes
-            windows.services += [master, Window(window, logger: logger) { try await master.answer($0) }]
+            windows.services.append(master)
+            windows.listen(.mesos, Window(window, logger: logger) { try await master.answer($0) })
         }
         if let window = plan.windows.configuration(.marathon) {
             let marathon = Marathon(
@@ -63,12 +67,18 @@ struct Windows: Sendable {
                     DCOSPaths.mount(front, path) { await marathon.answer($0) }
                 }
             }
-            windows.services += [marathon, Window(window, logger: logger) { await marathon.answer($0) }]
+            windows.services.append(marathon)
+            windows.listen(.marathon, Window(window, logger: logger) { await marathon.answer($0) })
         }
         if let names = node?.dns, let window = plan.windows.configuration(.mesosDNS) {
             if let front { DCOSPaths.mount(front, "/mesos_dns") { try await names.answer($0) } }
-            windows.services.append(Window(window, logger: logger) { try await names.answer($0) })
+            windows.listen(.mesosDNS, Window(window, logger: logger) { try await names.answer($0) })
         }
         return windows
+    }
+
+    private mutating func listen(_ name: WindowName, _ window: Window) {
+        services.append(window)
+        listeners.append((name.component, window))
     }
 }

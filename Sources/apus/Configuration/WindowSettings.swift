@@ -8,6 +8,9 @@ enum WindowName: String, CaseIterable, Sendable {
     case marathon = "marathon-port"
     case mesosDNS = "mesos-dns-port"
 
+    /// `mesos-agent`, for health checks.
+    var component: String { String(rawValue.dropLast("-port".count)) }
+
     /// Where it is served unless told otherwise.
     var standardPort: Int {
         switch self {
