@@ -11,7 +11,7 @@ import threading
 class Hook:
     """Answers paths by functions from the review's request to its response."""
 
-    def __init__(self, directory, names=("IP:127.0.0.1",)):
+    def __init__(self, directory, names=("IP:127.0.0.1",), address="127.0.0.1"):
         self.answers = {}
         self.requests = []
         key, certificate = directory / "hook.key", directory / "hook.crt"
@@ -40,7 +40,7 @@ class Hook:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)

@@ -1,69 +1,17 @@
 """Webhooks and admission policies, as whoever runs kubectl meets them."""
 
-import base64
-import http.server
 import json
-import ssl
-import subprocess
-import threading
 
 import pytest
 
 from conftest import eventually
-
-
-class Webhook:
-    """A real HTTPS webhook on this machine, with an authority of its own."""
-
-    def __init__(self, directory, names):
-        self.answers = {}
-        self.reviews = []
-        key, certificate = directory / "hook.key", directory / "hook.crt"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out",
-             certificate, "-subj", "/CN=hook", "-addext", "subjectAltName=" + ",".join(names)],
-            check=True, capture_output=True, timeout=60)
-        self.bundle = base64.b64encode(certificate.read_bytes()).decode()
-        hook = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                path = self.path.split("?")[0]
-                hook.reviews.append((path, review["request"]))
-                response = {"uid": review["request"]["uid"], **hook.answers[path](review["request"])}
-                body = json.dumps(
-                    {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def patch(*operations):
-    return {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
+from hook import Hook, json_patch
 
 
 @pytest.fixture
 def webhook(namespace, tmp_path):
     """A webhook behind the service `hook` of the test's namespace; its configurations are removed at the end."""
-    hook = Webhook(tmp_path, [f"DNS:hook.{namespace.name}.svc"])
+    hook = Hook(tmp_path, [f"DNS:hook.{namespace.name}.svc"], "0.0.0.0")
     address = namespace.cluster.get(
         "nodes", "-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}")
     namespace.apply(f"""
@@ -114,7 +62,7 @@ CONFIG_MAPS = '{apiGroups: [""], apiVersions: [v1], resources: [configmaps], ope
 def test_webhooks_change_warn_and_refuse(namespace, webhook):
     webhook.answers["/change"] = lambda request: {
         "allowed": True, "warnings": ["changed by a webhook"],
-        **patch({"op": "add", "path": "/data", "value": {"added": "yes"}})}
+        **json_patch({"op": "add", "path": "/data", "value": {"added": "yes"}})}
     webhook.answers["/check"] = lambda request: (
         {"allowed": False, "status": {"code": 403, "message": "forbidden words"}}
         if request["name"] == "bad" else {"allowed": True})
@@ -124,14 +72,14 @@ def test_webhooks_change_warn_and_refuse(namespace, webhook):
     made = namespace.kubectl("create", "configmap", "good")
     assert "Warning: changed by a webhook" in made.stderr
     assert namespace.get("configmap", "good", "-o", "jsonpath={.data.added}") == "yes"
-    path, request = webhook.reviews[-1]
+    path, request = webhook.requests[-1]
     assert path == "/check" and request["object"]["data"] == {"added": "yes"}
     assert request["userInfo"]["username"] and request["options"]["fieldManager"] == "kubectl-create"
     bad = namespace.kubectl("create", "configmap", "bad", check=False)
     assert bad.returncode != 0
     assert 'admission webhook "check.example.com" denied the request: forbidden words' in bad.stderr
     dry = namespace.kubectl("create", "configmap", "dry", "--dry-run=server", "-o", "jsonpath={.data}")
-    assert dry.stdout == '{"added":"yes"}' and webhook.reviews[-1][1]["dryRun"] is True
+    assert dry.stdout == '{"added":"yes"}' and webhook.requests[-1][1]["dryRun"] is True
 
 
 def test_a_webhook_refuses_a_connection(namespace, webhook, registry):
@@ -142,7 +90,7 @@ def test_a_webhook_refuses_a_connection(namespace, webhook, registry):
     configure(namespace, webhook, "Validating", "exec", rule)
     refused = namespace.kubectl("exec", "p", "--", "true", check=False)
     assert refused.returncode != 0 and "no PodExecOptions here" in refused.stderr, refused.stderr
-    assert webhook.reviews[-1][1]["operation"] == "CONNECT"
+    assert webhook.requests[-1][1]["operation"] == "CONNECT"
 
 
 def test_who_cannot_be_asked(namespace, webhook):
