@@ -18,6 +18,8 @@ struct AgentTable: Sendable {
     var isKnown: [Bool] = []
     var isActive: [Bool] = []
     var isDirty: [Bool] = []
+    /// A quota or the headroom held something back there.
+    var isHeldBack: [Bool] = []
     var total: [Resources] = []
     var available: [Resources] = []
     /// Available scalars that are neither reserved nor revocable.
@@ -27,6 +29,8 @@ struct AgentTable: Sendable {
     var hasGPUs: [Bool] = []
     var isRemote: [Bool] = []
     var uses: [[Use]] = []
+    /// What is in use by nobody that is known: it belongs to no role, and cannot be offered.
+    var withheld: [Resources] = []
     var filters: [[Filter]] = []
     var facts: [OfferConstraints.Agent] = []
     /// Which clients have a filter where.
@@ -50,6 +54,7 @@ struct AgentTable: Sendable {
             isKnown.append(false)
             isActive.append(false)
             isDirty.append(false)
+            isHeldBack.append(false)
             total.append(Resources())
             available.append(Resources())
             free.append(Amounts())
@@ -57,6 +62,7 @@ struct AgentTable: Sendable {
             hasGPUs.append(false)
             isRemote.append(false)
             uses.append([])
+            withheld.append(Resources())
             filters.append([])
             facts.append(OfferConstraints.Agent(hostname: ""))
         }
@@ -74,6 +80,7 @@ struct AgentTable: Sendable {
         available[place] = Resources()
         free[place] = Amounts()
         uses[place] = []
+        withheld[place] = Resources()
         for filter in filters[place] { filtered.set(filter.client, place, false) }
         filters[place] = []
         denied.clearColumn(place)
@@ -99,6 +106,7 @@ struct BitTable: Sendable {
         let bit = UInt64(1) << UInt64(agent & 63)
         if value { rows[client][word] |= bit } else { rows[client][word] &= ~bit }
     }
+    func hasAny(_ client: Int) -> Bool { client < rows.count && rows[client].contains { $0 != 0 } }
     mutating func clear(_ client: Int) {
         if client < rows.count { rows[client] = [] }
     }

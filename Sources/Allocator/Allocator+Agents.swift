@@ -21,8 +21,13 @@ extension Allocator {
                 if let constraints = state.info.constraints { judge(place, state, constraints) }
             }
         }
-        for filter in agents.filters[place] { agents.filtered.set(filter.client, place, false) }
-        agents.filters[place] = []
+        // A reservation changes whose a part is, not how much there is: what was refused of it stays refused.
+        if hasOtherFacts || agents.total[place].scalarQuantities != total.scalarQuantities
+            || agents.total[place].ports != total.ports
+        {
+            for filter in agents.filters[place] { agents.filtered.set(filter.client, place, false) }
+            agents.filters[place] = []
+        }
         setTotal(place, total)
         agentChanged(place)
     }
@@ -30,9 +35,15 @@ extension Allocator {
     /// Forgets an agent and what is used on it.
     public mutating func removeAgent(_ id: String) {
         guard let place = agents.places[id] else { return }
-        for use in agents.uses[place] { charge(use.client, use.resources, -1) }
+        let uses = agents.uses[place]
+        for use in uses {
+            charge(use.client, use.resources, -1)
+            tree.clients[use.client].agents -= 1
+        }
+        totals.withheld &-= names.split(agents.withheld[place]).unreserved
         setTotal(place, Resources())
         agents.remove(place)
+        for use in uses { dropIfUnused(use.client) }
         quotaMayAllowMore()
     }
 
@@ -60,35 +71,65 @@ extension Allocator {
             tree.clients[$0.client].framework == framework && tree.clients[$0.client].role == role
         }?.resources ?? Resources()
     }
-    /// True when more is used on an agent than there is: somebody must give back.
-    public func isOvercommitted(_ id: String) -> Bool {
-        guard let place = agents.places[id] else { return false }
-        return !agents.total[place].contains(agents.uses[place].reduce(into: Resources()) { $0 += $1.resources })
-    }
 
     // MARK: Use
 
-    /// Sets what a framework has on an agent in a role, for those whose use is seen and not offered (pods of Kubernetes).
-    public mutating func setUse(frameworkID: String, role: String, agentID: String, _ resources: Resources) {
-        guard let place = agents.places[agentID], let client = client(frameworkID, role) else { return }
-        let index = agents.uses[place].firstIndex { $0.client == client }
-        if let index {
-            if agents.uses[place][index].resources == resources { return }
-            charge(client, agents.uses[place][index].resources, -1)
-            agents.uses[place].remove(at: index)
+    /// What a framework has on an agent in a role.
+    public struct Use: Sendable {
+        public var frameworkID: String
+        public var role: String
+        /// Allocated to nobody.
+        public var resources: Resources
+
+        public init(frameworkID: String, role: String, resources: Resources) {
+            self.frameworkID = frameworkID
+            self.role = role
+            self.resources = resources
         }
-        if !resources.isEmpty {
-            charge(client, resources, 1)
-            agents.uses[place].append(AgentTable.Use(client: client, resources: resources))
-        }
-        agentChanged(place)
-        quotaMayAllowMore()
     }
 
-    /// Adds to what a framework has on an agent: tasks found after a restart.
-    public mutating func addUse(frameworkID: String, role: String, agentID: String, _ resources: Resources) {
-        let sum = use(frameworkID: frameworkID, role: role, agentID: agentID) + resources.unallocated
-        setUse(frameworkID: frameworkID, role: role, agentID: agentID, sum)
+    /// Says what everyone has on an agent, offers included: what is not named is free. A framework may have something in
+    /// roles that it did not register with (pods of Kubernetes are in as many roles as there are namespaces).
+    /// - Parameter withheld: what is taken and is no known framework's.
+    public mutating func setUses(on id: String, _ uses: [Use], withheld: Resources = Resources()) {
+        guard let place = agents.places[id] else { return }
+        let old = agents.uses[place]
+        var new: [AgentTable.Use] = []
+        for use in uses where !use.resources.isEmpty {
+            guard let client = client(use.frameworkID, use.role) else { continue }
+            if let index = new.firstIndex(where: { $0.client == client }) {
+                new[index].resources += use.resources
+            } else {
+                new.append(AgentTable.Use(client: client, resources: use.resources))
+            }
+        }
+        var isChanged = agents.withheld[place] != withheld
+        var isReleased = isChanged
+        for use in old {
+            let now = new.first { $0.client == use.client }
+            if now?.resources == use.resources { continue }
+            charge(use.client, use.resources, -1)
+            if let now {
+                charge(now.client, now.resources, 1)
+            } else {
+                tree.clients[use.client].agents -= 1
+                dropIfUnused(use.client)
+            }
+            isChanged = true
+            isReleased = true
+        }
+        for use in new where !old.contains(where: { $0.client == use.client }) {
+            charge(use.client, use.resources, 1)
+            tree.clients[use.client].agents += 1
+            isChanged = true
+        }
+        guard isChanged else { return }
+        agents.uses[place] = new
+        totals.withheld &-= names.split(agents.withheld[place]).unreserved
+        totals.withheld &+= names.split(withheld).unreserved
+        agents.withheld[place] = withheld
+        agentChanged(place)
+        if isReleased { quotaMayAllowMore() }
     }
 
     /// Takes back what was offered or used: a declined or rescinded offer, a task that ended.
@@ -111,49 +152,51 @@ extension Allocator {
         charge(client, before, -1)
         if after.isEmpty {
             agents.uses[place].remove(at: index)
+            tree.clients[client].agents -= 1
         } else {
             charge(client, after, 1)
             agents.uses[place][index].resources = after
         }
-        if let refuseSeconds, refuseSeconds > 0 {
-            let expiry = now + max(refuseSeconds, options.interval)
-            agents.filters[place].append(AgentTable.Filter(client: client, resources: plain, expiry: expiry))
-            agents.filtered.set(client, place, true)
-            filterTimes.insert(expiry, agent: place)
-        }
+        if let refuseSeconds, refuseSeconds > 0 { filter(client, place, plain, seconds: refuseSeconds, now: now) }
         agentChanged(place)
         quotaMayAllowMore()
+        if after.isEmpty { dropIfUnused(client) }
     }
 
-    /// Applies an offer operation to what a framework holds and to the agent's total.
-    /// - Throws: `MesosError` when the framework does not hold what the operation consumes; nothing is changed then.
-    public mutating func apply(
-        _ effect: OperationEffect, frameworkID: String, role: String, agentID: String
-    ) throws(MesosError) {
-        guard let place = agents.places[agentID] else { throw MesosError(.invalid, "Agent \(agentID) is not known") }
-        let plain = effect.unallocated
-        var held = use(frameworkID: frameworkID, role: role, agentID: agentID)
-        try held.apply(plain)
-        var total = agents.total[place]
-        try total.apply(plain)
-        setTotal(place, total)
-        setUse(frameworkID: frameworkID, role: role, agentID: agentID, held)
+    /// Does not offer these resources of an agent, or less, to a framework in a role for a time.
+    /// - Parameter now: seconds of the owner's clock, the same as in `allocate`.
+    public mutating func refuse(
+        frameworkID: String, role: String, agentID: String, _ resources: Resources, seconds: Double, now: Double
+    ) {
+        guard let place = agents.places[agentID], let framework = frameworkPlaces[frameworkID],
+            let client = frameworks[framework]?.clients.first(where: { tree.clients[$0].role == role })
+        else { return }
+        filter(client, place, resources.unallocated, seconds: seconds, now: now)
     }
 
-    /// Applies an operator's operation to what nobody has on an agent.
-    /// - Throws: `MesosError` when that is less than the operation consumes; nothing is changed then.
-    public mutating func apply(_ effect: OperationEffect, agentID: String) throws(MesosError) {
-        guard let place = agents.places[agentID] else { throw MesosError(.invalid, "Agent \(agentID) is not known") }
-        let plain = effect.unallocated
-        guard agents.available[place].contains(plain.consumed) else {
-            throw MesosError(
-                .invalid, "\(plain.consumed) is not available on the agent: \(agents.available[place]) is")
+    private mutating func filter(
+        _ client: Int, _ place: Int, _ resources: Resources, seconds: Double, now: Double
+    ) {
+        let expiry = now + max(seconds, options.interval)
+        // A filter that says no more than the new one is not needed; of many the oldest go.
+        agents.filters[place].removeAll {
+            $0.client == client && $0.expiry <= expiry && resources.contains($0.resources)
         }
-        var total = agents.total[place]
-        try total.apply(plain)
-        setTotal(place, total)
-        agentChanged(place)
-        quotaMayAllowMore()
+        let own = agents.filters[place].indices.filter { agents.filters[place][$0].client == client }
+        if own.count >= Self.maximumFilters { agents.filters[place].remove(at: own[0]) }
+        agents.filters[place].append(AgentTable.Filter(client: client, resources: resources, expiry: expiry))
+        agents.filtered.set(client, place, true)
+        filterTimes.insert(expiry, agent: place)
+        if filterTimes.isCrowded {
+            filterTimes.rebuild(agents.indices.flatMap { agent in agents.filters[agent].map { ($0.expiry, agent) } })
+        }
+    }
+    /// Filters that one client may have on one agent.
+    private static let maximumFilters = 16
+
+    /// Filters of a role that are in force.
+    public func filterCount(role: String) -> Int {
+        agents.filters.reduce(0) { $0 + $1.count { tree.clients[$0.client].role == role } }
     }
 
     // MARK: Accounts
@@ -183,12 +226,13 @@ extension Allocator {
             let place = tree.node(of: role)
             let top = tree.nodes[place].top
             tree.hold(names.split(resources).reserved &* sign, at: top)
+            tree.prune(place)
         }
     }
 
     /// Computes anew what is left on an agent, and looks at it in the next cycle.
     mutating func agentChanged(_ place: Int) {
-        var rest = agents.total[place]
+        var rest = agents.total[place] - agents.withheld[place]
         for use in agents.uses[place] {
             // A shared volume is there for the next one, too.
             rest -= use.resources.hasShared ? use.resources.filter { !$0.isShared } : use.resources
@@ -211,18 +255,11 @@ extension Allocator {
     /// Looks again at agents where a quota held something back, after anything that may allow more.
     mutating func quotaMayAllowMore() {
         guard !heldBack.isEmpty else { return }
-        for place in heldBack { markDirty(place) }
+        for place in heldBack {
+            agents.isHeldBack[place] = false
+            markDirty(place)
+        }
         heldBack = []
-    }
-}
-
-extension OperationEffect {
-    /// The same about resources that are allocated to nobody.
-    var unallocated: OperationEffect {
-        var copy = self
-        copy.consumed = consumed.unallocated
-        copy.converted = converted.unallocated
-        return copy
     }
 }
 

@@ -105,7 +105,10 @@ extension Allocator {
         guard let budget = budget(of: client, stage) else { return false }
         let free = agents.free[agent]
         let isBounded = any(budget .< free)
-        if isBounded, stage == .fairShare, heldBack.last != agent { heldBack.append(agent) }
+        if isBounded, stage == .fairShare, !agents.isHeldBack[agent] {
+            agents.isHeldBack[agent] = true
+            heldBack.append(agent)
+        }
         let cut: Cut
         if !isBounded, agents.isPlain[agent] {
             cut = Cut(resources: agents.available[agent], unreserved: free)
@@ -199,6 +202,7 @@ extension Allocator {
             agents.uses[agent][index].resources += cut.resources
         } else {
             agents.uses[agent].append(AgentTable.Use(client: client, resources: cut.resources))
+            tree.clients[client].agents += 1
         }
         if isWhole {
             agents.available[agent] = Resources()

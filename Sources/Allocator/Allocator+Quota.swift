@@ -15,9 +15,11 @@ struct Totals: Sendable {
     var reserved = Amounts()
     var allocated = Amounts()
     var allocatedReserved = Amounts()
+    /// Unreserved, in use by nobody that is known.
+    var withheld = Amounts()
 
     /// What could be given to anybody.
-    var headroom: Amounts { pool &- allocated &- (reserved &- allocatedReserved) }
+    var headroom: Amounts { pool &- allocated &- (reserved &- allocatedReserved) &- withheld }
 }
 
 /// A role's quota and how much of it is consumed, in thousandths.
@@ -57,7 +59,8 @@ extension Allocator {
         tree.setQuota(-1, at: top)
         if !guarantees.isEmpty || !limits.isEmpty { quotas.append(quota) }
         for (index, quota) in quotas.enumerated() { tree.setQuota(index, at: quota.top) }
-        heldBack = []
+        tree.prune(top)
+        quotaMayAllowMore()
         isAllDirty = true
     }
 
@@ -75,39 +78,6 @@ extension Allocator {
             status.limits[name] = quota.limit[index]
         }
         return status
-    }
-
-    /// All quotas that are set, by role.
-    public var quotaStatuses: [QuotaStatus] { quotas.map(\.role).sorted().map { quota(of: $0) } }
-
-    /// Everything there is, reservations included, in thousandths.
-    public var capacity: Quantities { names.quantities(totals.pool) }
-
-    /// Why quotas should not be set as they are asked for; nil when they should. Only `force` goes around it.
-    /// - Parameter asked: the new quotas by role.
-    /// - Parameter offered: thousandths by role that are offered and not yet used: an offer is not consumption.
-    public func quotaProblem(
-        _ asked: [(role: String, guarantees: Quantities, limits: Quantities)], offered: [String: Quantities]
-    ) -> String? {
-        for entry in asked {
-            let consumed = quota(of: entry.role).consumed
-            for (name, limit) in entry.limits.sorted(by: { $0.key < $1.key }) {
-                let used = (consumed[name] ?? 0) - (offered[entry.role]?[name] ?? 0)
-                if used > limit {
-                    return "Role '\(entry.role)' is already consuming more of '\(name)' than the requested limit:"
-                        + " \(Double(used) / 1000) > \(Double(limit) / 1000)"
-                }
-            }
-        }
-        var sums: Quantities = [:]
-        let changed = Set(asked.map(\.role))
-        let all = quotaStatuses.filter { !changed.contains($0.role) }.map(\.guarantees) + asked.map(\.guarantees)
-        for guarantees in all { sums.merge(guarantees) { $0 + $1 } }
-        for (name, sum) in sums.sorted(by: { $0.key < $1.key }) where sum > capacity[name] ?? 0 {
-            return "The guarantees of '\(name)' add up to \(Double(sum) / 1000), more than the cluster's"
-                + " \(Double(capacity[name] ?? 0) / 1000)"
-        }
-        return nil
     }
 
     /// Roles that hold more than their limits: offers of theirs should be rescinded.

@@ -112,9 +112,7 @@ public struct Allocator: Sendable {
             }
         }
         // Tasks of a role that it left stay and are charged to that role.
-        for client in old where agents.uses.contains(where: { $0.contains { $0.client == client } }) {
-            clients.append(client)
-        }
+        for client in old where tree.clients[client].agents > 0 { clients.append(client) }
         for client in old where !clients.contains(client) { drop(client) }
         frameworks[place] = FrameworkState(id: id, info: info, clients: clients)
         refresh(place)
@@ -125,7 +123,9 @@ public struct Allocator: Sendable {
     public mutating func removeFramework(_ id: String) {
         guard let place = frameworkPlaces.removeValue(forKey: id), let state = frameworks[place] else { return }
         let clients = Set(state.clients)
-        for agent in agents.indices where agents.uses[agent].contains(where: { clients.contains($0.client) }) {
+        let hasUses = clients.contains { tree.clients[$0].agents > 0 }
+        for agent in agents.indices
+        where hasUses && agents.uses[agent].contains(where: { clients.contains($0.client) }) {
             for use in agents.uses[agent] where clients.contains(use.client) {
                 charge(use.client, use.resources, -1)
             }
@@ -135,6 +135,7 @@ public struct Allocator: Sendable {
         for client in state.clients { drop(client) }
         frameworks[place] = nil
         freeFrameworks.append(place)
+        if hasUses { quotaMayAllowMore() }
     }
 
     /// Stops or resumes all offers to a framework; its filters are gone when it resumes.
@@ -163,6 +164,12 @@ public struct Allocator: Sendable {
         for client in state.clients where revived.contains(tree.clients[client].role) { clearFilters(client) }
         refresh(place)
         isAllDirty = true
+    }
+
+    /// Forgets a framework's filters.
+    public mutating func forgetFilters(of id: String) {
+        guard let place = frameworkPlaces[id], let state = frameworks[place] else { return }
+        for client in state.clients { clearFilters(client) }
     }
 
     /// Roles for which a framework gets no offers by its own wish.
@@ -205,7 +212,19 @@ public struct Allocator: Sendable {
         tree.removeClient(client)
     }
 
+    /// Forgets a client that was only there for what it had.
+    mutating func dropIfUnused(_ client: Int) {
+        guard tree.clients[client].agents == 0, !tree.clients[client].isFree,
+            let state = frameworks[tree.clients[client].framework],
+            !state.info.roles.contains(tree.clients[client].role)
+        else { return }
+        let place = tree.clients[client].framework
+        drop(client)
+        frameworks[place]?.clients.removeAll { $0 == client }
+    }
+
     mutating func clearFilters(_ client: Int) {
+        guard agents.filtered.hasAny(client) else { return }
         for agent in agents.indices where agents.filtered[client, agent] {
             agents.filters[agent].removeAll { $0.client == client }
         }
@@ -233,14 +252,12 @@ public struct Allocator: Sendable {
         tree.knownNode(of: role).map { tree.nodes[$0].share } ?? 0
     }
 
+    /// Roles that are kept, and what is needed to keep them in order: bounded by those who have or want something.
+    package var nodeCount: Int { tree.count }
+
     /// Thousandths that a role and those below it have, offers included.
     public func allocated(to role: String) -> Quantities {
         tree.knownNode(of: role).map { names.quantities(tree.nodes[$0].allocated) } ?? [:]
-    }
-    /// Thousandths that a framework has in all its roles, offers included.
-    public func allocated(toFramework id: String) -> Quantities {
-        guard let place = frameworkPlaces[id], let state = frameworks[place] else { return [:] }
-        return names.quantities(state.clients.reduce(into: Amounts()) { $0 &+= tree.clients[$1].allocated })
     }
 
     /// Which resources have a part in shares.

@@ -1,6 +1,20 @@
 /// When filters end: a heap, the earliest first. An entry whose filter is gone does no harm.
 struct FilterTimes: Sendable {
     private var heap: [(time: Double, agent: Int)] = []
+    private var limit = FilterTimes.least
+    private static let least = 4096
+
+    var count: Int { heap.count }
+
+    /// True when many entries may be of filters that are gone.
+    var isCrowded: Bool { heap.count > limit }
+
+    /// Keeps only these entries.
+    mutating func rebuild(_ entries: [(Double, Int)]) {
+        // What is sorted is a heap.
+        heap = entries.map { (time: $0.0, agent: $0.1) }.sorted { $0.time < $1.time }
+        limit = max(Self.least, heap.count * 2)
+    }
 
     mutating func insert(_ time: Double, agent: Int) {
         heap.append((time, agent))

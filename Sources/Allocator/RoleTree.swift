@@ -33,6 +33,8 @@ struct RoleTree: Sendable {
         var allocated = Amounts()
         var share = 0.0
         var turns: UInt64 = 0
+        /// On how many agents it has something.
+        var agents = 0
         var isWanting = false
         var isFree = false
         var hasGPUs = false
@@ -48,6 +50,7 @@ struct RoleTree: Sendable {
     private var places: [String: Int] = [:]
     private var leaves: [String: Int] = [:]
     private var freeClients: [Int] = []
+    private var freeNodes: [Int] = []
     /// Scalars of the whole pool, as the divisors of shares; zero for what does not count.
     private var pool = SIMD8<Double>()
 
@@ -58,20 +61,40 @@ struct RoleTree: Sendable {
         if let place = places[role] { return place }
         let slash = role.lastIndex(of: "/")
         let parent = slash.map { node(of: String(role[..<$0])) } ?? 0
-        let place = nodes.count
-        nodes.append(Node(name: role, parent: parent))
+        let place = add(Node(name: role, parent: parent))
         nodes[place].top = parent == 0 ? place : nodes[parent].top
         nodes[parent].members.append(place)
         places[role] = place
         return place
+    }
+    private mutating func add(_ node: Node) -> Int {
+        guard let free = freeNodes.popLast() else {
+            nodes.append(node)
+            return nodes.count - 1
+        }
+        nodes[free] = node
+        return free
+    }
+
+    /// Takes out a node that nobody needs any more, and those above it that it alone kept: roles come and go.
+    mutating func prune(_ place: Int) {
+        var place = place
+        while place > 0 {
+            let node = nodes[place]
+            guard node.members.isEmpty, node.weight == 1, node.quota < 0, node.held == Amounts() else { return }
+            if node.isLeaf { leaves[String(node.name.dropLast(2))] = nil } else { places[node.name] = nil }
+            nodes[node.parent].members.removeAll { $0 == place }
+            nodes[place] = Node(name: "", parent: 0)
+            freeNodes.append(place)
+            place = node.parent
+        }
     }
     func knownNode(of role: String) -> Int? { places[role] }
 
     private mutating func leaf(of role: String) -> Int {
         if let place = leaves[role] { return place }
         let parent = node(of: role)
-        let place = nodes.count
-        nodes.append(Node(name: role + "/.", parent: parent, isLeaf: true))
+        let place = add(Node(name: role + "/.", parent: parent, isLeaf: true))
         nodes[place].top = nodes[parent].top
         nodes[parent].members.append(place)
         leaves[role] = place
@@ -99,6 +122,7 @@ struct RoleTree: Sendable {
         nodes[clients[place].leaf].members.removeAll { $0 == place }
         clients[place].isFree = true
         freeClients.append(place)
+        prune(clients[place].leaf)
     }
 
     mutating func setWanting(_ client: Int, _ isWanting: Bool) {
@@ -119,10 +143,11 @@ struct RoleTree: Sendable {
         let place = node(of: role)
         nodes[place].weight = weight
         nodes[place].share = share(nodes[place].allocated) / weight
+        prune(place)
     }
 
-    /// All roles that are named, topmost first.
-    var roleNames: [String] { places.keys.sorted() }
+    /// Nodes that are in use.
+    var count: Int { nodes.count - freeNodes.count }
 
     // MARK: Shares
 

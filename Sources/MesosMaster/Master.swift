@@ -319,11 +319,10 @@ public final class Master: Service, MasterGateway {
 
     private static func apply(_ contents: MasterInbox.Contents, to state: inout MasterState) {
         for (name, role) in contents.namespaces {
-            state.roleOfNamespace[name] = role
+            state.set(role: role, ofNamespace: name)
         }
         for (role, object) in contents.roles {
-            state.roles[role] = object
-            state.effects.append(.allocate)
+            state.set(role: object, named: role)
         }
         // An agent's id before its node, so that none is given twice.
         for (name, agent) in contents.agents { state.agentObjects[name] = agent }

@@ -101,27 +101,44 @@ import Testing
         #expect(throws: MesosError.self) {
             try allocator.setQuota(of: "a/b", guarantees: ["cpus": 1], limits: [:])
         }
-        let problem = allocator.quotaProblem([("vip", [:], ["cpus": 1_000])], offered: [:])
-        #expect(problem?.contains("already consuming") == true)
-        #expect(allocator.quotaProblem([("vip", ["cpus": 99_000], [:])], offered: [:])?.contains("add up") == true)
     }
 
-    @Test("A reservation by an operation stays with its role after the task ends")
-    func operations() throws {
+    @Test("Facts replace what was known of an agent; reservations stay with their role, filters stay where they were")
+    func facts() throws {
         var allocator = Allocator.make([("f", ["r"]), ("g", ["q"])])
         try allocator.addAgent("s", "cpus:4;mem:1024;disk:100")
         let offer = try #require(allocator.allocate(now: 0).first)
-        var disk = MesosResource("disk", 100)
-        disk.reservations = [MesosResource.Reservation(role: offer.role, principal: "p")]
-        let reserve: JSON = ["type": "RESERVE", "reserve": ["resources": [disk.tree]]]
-        let effect = try OperationEffect(of: reserve, role: offer.role)
-        try allocator.apply(effect, frameworkID: offer.frameworkID, role: offer.role, agentID: "s")
-        let held = allocator.use(frameworkID: offer.frameworkID, role: offer.role, agentID: "s")
-        #expect(held.reserved(for: offer.role).disk == 100)
-        allocator.recover(frameworkID: offer.frameworkID, role: offer.role, agentID: "s", held, refuseSeconds: 100)
-        let other = try #require(allocator.allocate(now: 1).first)
-        #expect(other.frameworkID != offer.frameworkID && other.resources.disk == 0 && other.resources.cpus == 4)
-        #expect(throws: MesosError.self) { try allocator.apply(effect, agentID: "s") }
+        let (own, other) = (offer.role, offer.role == "r" ? "q" : "r")
+        // It reserves the disk, and gives all back for long.
+        try allocator.addAgent("s", "cpus:4;mem:1024;disk(\(own)):100")
+        allocator.refuse(
+            frameworkID: offer.frameworkID, role: own, agentID: "s", allocator.total(of: "s"), seconds: 100, now: 0)
+        allocator.setUses(on: "s", [])
+        let next = try #require(allocator.allocate(now: 1).first)
+        #expect(next.role == other && next.resources.disk == 0 && next.resources.cpus == 4)
+        // Pods of somebody without offers, in roles that nobody registered, and what belongs to nobody.
+        allocator.setFramework("pods", Allocator.Framework(roles: []))
+        let part = try Resources(text: "cpus:1")
+        let nodes = allocator.nodeCount
+        allocator.setUses(
+            on: "s", [.init(frameworkID: "pods", role: "team/x", resources: part)], withheld: part)
+        #expect(allocator.allocated(to: "team")["cpus"] == 1000 && allocator.available(on: "s").cpus == 2)
+        #expect(allocator.nodeCount == nodes + 3)
+        allocator.setUses(on: "s", [])
+        #expect(allocator.nodeCount == nodes && allocator.available(on: "s").cpus == 4)
+        check(allocator)
+    }
+
+    @Test("Filters of one framework on one agent are bounded, however often it refuses")
+    func manyFilters() throws {
+        var allocator = Allocator.make([("f", ["r"])])
+        try allocator.addAgent("s", "cpus:4;mem:1024")
+        for index in 1...20_000 {
+            let part = Resources(scalars: ["cpus": Double(index % 100) / 100, "mem": Double(100 - index % 100)])
+            allocator.refuse(
+                frameworkID: "f", role: "r", agentID: "s", part, seconds: 1000, now: Double(index) / 1000)
+        }
+        #expect(allocator.filterCount(role: "r") <= 16 && allocator.filterTimes.count < 10_000)
     }
 
     @Test("Whatever happens, nothing is given twice, accounts agree and limits hold", arguments: 1...8)
@@ -136,7 +153,7 @@ import Testing
             now += 0.5
             let agent = "s\(Int.random(in: 0..<6, using: &random))"
             let framework = "f\(Int.random(in: 0..<5, using: &random))"
-            switch Int.random(in: 0..<12, using: &random) {
+            switch Int.random(in: 0..<13, using: &random) {
             case 0:
                 try allocator.addAgent(
                     agent, "cpus:\(Int.random(in: 1...8, using: &random));mem:4096;cpus(b):1;ports:[1-100]")
@@ -152,6 +169,17 @@ import Testing
                     held.removeAll { $0.framework == framework }
                 }
             case 4: allocator.revive(framework)
+            case 12:
+                // Facts: everything that is held, a pod of a role that comes and goes, and something of nobody's.
+                var uses = held.filter { $0.agent == agent }.map {
+                    Allocator.Use(frameworkID: $0.framework, role: $0.role, resources: $0.resources)
+                }
+                let cpu = Resources(scalars: ["cpus": 0.1])
+                if Bool.random(using: &random) {
+                    uses.append(
+                        .init(frameworkID: "f0", role: "seen/\(Int.random(in: 0..<9, using: &random))", resources: cpu))
+                }
+                allocator.setUses(on: agent, uses, withheld: Bool.random(using: &random) ? cpu : Resources())
             case 5: allocator.suppress(framework, roles: ["a"])
             case 6...8:
                 if !held.isEmpty {
@@ -178,20 +206,23 @@ import Testing
 
     private func check(_ allocator: Allocator) {
         var byClient: [Int: Amounts] = [:]
+        var agents: [Int: Int] = [:]
         var names = allocator.names
         for agent in allocator.agents.indices where allocator.agents.isKnown[agent] {
             let used = allocator.agents.uses[agent].reduce(into: Resources()) { $0 += $1.resources }
-            if !allocator.isOvercommitted(allocator.agents.ids[agent]) {
-                #expect(allocator.agents.available[agent] + used == allocator.agents.total[agent])
+            let all = used + allocator.agents.withheld[agent]
+            if allocator.agents.total[agent].contains(all) {
+                #expect(allocator.agents.available[agent] + all == allocator.agents.total[agent])
             }
             #expect(allocator.agents.free[agent] == names.split(allocator.agents.available[agent]).unreserved)
             for use in allocator.agents.uses[agent] {
                 let (unreserved, reserved) = names.split(use.resources)
                 byClient[use.client, default: Amounts()] &+= unreserved &+ reserved
+                agents[use.client, default: 0] += 1
             }
         }
         for (place, client) in allocator.tree.clients.enumerated() where !client.isFree {
-            #expect(client.allocated == byClient[place] ?? Amounts())
+            #expect(client.allocated == byClient[place] ?? Amounts() && client.agents == agents[place] ?? 0)
         }
         #expect(allocator.tree.nodes[0].allocated == allocator.totals.allocated)
     }

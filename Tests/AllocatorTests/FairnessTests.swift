@@ -135,7 +135,7 @@ extension Allocator {
         }
         try allocator.addAgent("g", "cpus:1;mem:64;gpus:8")
         try allocator.addAgent("c", "cpus:99;mem:64")
-        allocator.setUse(frameworkID: "a", role: "a", agentID: "g", try Resources(text: "gpus:8"))
+        allocator.setUses(on: "g", [.init(frameworkID: "a", role: "a", resources: try Resources(text: "gpus:8"))])
         // Were GPUs to count, everything else would go to b.
         #expect(Set(allocator.allocate(now: 0).map(\.frameworkID)) == ["a", "b"])
     }

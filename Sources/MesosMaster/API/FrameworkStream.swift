@@ -117,12 +117,7 @@ public final class FrameworkStream: Sendable {
 
     private func write(_ writer: WindowWriter) async throws {
         while !Task.isCancelled {
-            let (events, isClosed) = state.withLock { state in
-                let events = Array(state.events.prefix(256))
-                state.events.removeFirst(events.count)
-                state.writingSince = events.isEmpty ? nil : .now
-                return (events, state.isClosed)
-            }
+            let (events, isClosed) = take(atMost: 256)
             if events.isEmpty {
                 if isClosed { return }
                 await waitForEvents()
@@ -134,6 +129,16 @@ public final class FrameworkStream: Sendable {
                 out += RecordWriter.frame(try MesosCodec.encode(event, as: message, format: format))
             }
             try await writer.write(out)
+        }
+    }
+
+    /// Takes the oldest events out, and says whether any more will come.
+    func take(atMost count: Int) -> (events: [JSON], isClosed: Bool) {
+        state.withLock { state in
+            let events = Array(state.events.prefix(count))
+            state.events.removeFirst(events.count)
+            state.writingSince = events.isEmpty ? nil : .now
+            return (events, state.isClosed)
         }
     }
 

@@ -59,7 +59,7 @@ struct SchedulerAPI: Sendable {
         let id: String? = master.transact { state in
             state.count("messages_register_framework")
             if let problem = state.problem(with: subscription)
-                ?? OfferConstraints.problem(subscription.constraints)
+                ?? MasterState.problem(withConstraints: subscription.constraints, info: subscription.info)
             {
                 stream.close(with: Message.error(problem))
                 return nil
@@ -163,7 +163,8 @@ struct SchedulerAPI: Sendable {
         if name == "UPDATE_FRAMEWORK" {
             let problem = master.transact { state -> String? in
                 state.countCall(name, of: id)
-                return OfferConstraints.problem(body["offer_constraints"])
+                return MasterState.problem(
+                    withConstraints: body["offer_constraints"], info: body["framework_info"])
                     ?? state.update(
                         id, info: body["framework_info"],
                         suppressedRoles: body["suppressed_roles"].elements.compactMap(\.string),

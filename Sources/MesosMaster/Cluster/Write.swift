@@ -86,7 +86,7 @@ extension Master {
     private func writeTask(_ key: ObjectKey) async throws {
         let plan = state.withLock {
             state -> (isWanted: Bool, acknowledged: Set<String>, isKilled: Bool, policy: JSON) in
-            let task = state.tasks.values.first { $0.object == key }
+            let task = state.task(of: key)
             return (
                 task != nil, state.acknowledgedUUIDs[key] ?? [], task?.isKillRequested == true,
                 task?.killPolicy ?? .null

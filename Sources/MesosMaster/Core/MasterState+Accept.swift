@@ -35,8 +35,8 @@ extension MasterState {
         _ resources: Resources, _ framework: String, _ role: String, _ agent: String, _ filters: JSON
     ) {
         guard !resources.isEmpty, let seconds = MesosFilters.refuseSeconds(filters) else { return }
-        allocation.refuse(
-            resources, .init(frameworkID: framework, role: role), agent: agent, seconds: seconds, now: now)
+        allocator.refuse(
+            frameworkID: framework, role: role, agentID: agent, resources, seconds: seconds, now: clock)
     }
 
     mutating func revive(_ framework: String, roles: Set<String>) {
@@ -45,13 +45,14 @@ extension MasterState {
         } else {
             frameworks[framework]?.suppressedRoles.subtract(roles)
         }
-        allocation.forgetFilters(framework: framework, roles: roles.isEmpty ? nil : roles)
+        allocator.revive(framework, roles: Array(roles))
         effects += [.framework(framework), .allocate]
     }
 
     mutating func suppress(_ framework: String, roles: Set<String>) {
         guard let record = frameworks[framework] else { return }
         frameworks[framework]?.suppressedRoles.formUnion(roles.isEmpty ? Set(record.roles) : roles)
+        allocator.suppress(framework, roles: Array(roles))
         effects.append(.framework(framework))
     }
 
@@ -87,20 +88,12 @@ extension MasterState {
         var given: [Claim.ID] = offerIDs.map { .offer(id: $0) }
         if let changed = agents[agent.id], !changed.reserved.isEmpty || !agent.reserved.isEmpty {
             given.append(.reservation(id: "agent \(agent.node.name)"))
-            if let rest = claimOfIdle(changed) { pool.claims.append(rest) }
+            if let rest = reservationClaim(of: changed) { pool.claims.append(rest) }
         }
         ledger.exchange(given, for: pool.claims)
         refuse(pool.left, framework, pool.role, agent.id, filters)
         effects.append(.allocate)
         return pool.launches
-    }
-
-    private func claimOfIdle(_ agent: AgentRecord) -> Claim? {
-        let idle = idleReservations(of: agent)
-        guard !idle.isEmpty else { return nil }
-        return Claim(
-            .reservation(id: "agent \(agent.node.name)"), node: agent.node.name, resources: idle.vector,
-            portRanges: idle.portRanges)
     }
 
     private func problem(with offerIDs: [String], of framework: String) -> String? {
@@ -211,8 +204,9 @@ extension MasterState {
         let taskKey = TaskKey(pool.framework.id, info["task_id"]["value"].string ?? "")
         let made = try maker.executor(executor)
         if executors[key] == nil {
-            executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
-            frameworks[key.frameworkID]?.executors.insert(key)
+            add(
+                executor: ExecutorRecord(
+                    key: key, info: executor, resources: own, pod: made.key, role: pool.role))
             addPod(made, .executor, tasks: [], executor: key, own, &pool)
         }
         executors[key]?.tasks.insert(taskKey.taskID)
@@ -303,8 +297,9 @@ extension MasterState {
         }
         pool.left -= total
         if executors[key] == nil {
-            executors[key] = ExecutorRecord(key: key, info: executor, resources: own, pod: made.key)
-            frameworks[framework]?.executors.insert(key)
+            add(
+                executor: ExecutorRecord(
+                    key: key, info: executor, resources: own, pod: made.key, role: pool.role))
         }
         var keys: [TaskKey] = []
         for (info, resources) in zip(infos, each) {
@@ -328,6 +323,7 @@ extension MasterState {
         tasks[key] = task
         frameworks[key.frameworkID]?.tasks.insert(key.taskID)
         agents[pool.agent.id]?.tasks.insert(key)
+        staleAgents.insert(pool.agent.id)
         count("tasks_launched")
         effects.append(.observe(.taskAdded(task)))
     }

@@ -41,7 +41,10 @@ extension MasterState {
         if let old = agentOfNode[name], old != object.id { removeAgent(old, byOperator: false) }
         let isNew = agents[object.id] == nil
         var agent = agents[object.id] ?? AgentRecord(id: object.id, node: node, registeredTime: seconds)
-        agent.node = node
+        if isNew || agent.node != node {
+            agent.node = node
+            agent.refreshFacts()
+        }
         agent.state = object.state
         agent.drain = object.spec["drain"]
         agent.reserved =
@@ -58,8 +61,10 @@ extension MasterState {
         agentOfNode[name] = agent.id
         if isNew {
             for key in tasks.keys where tasks[key]?.agentID == agent.id { agents[agent.id]?.tasks.insert(key) }
+            for key in executors.keys where key.agentID == agent.id { agents[agent.id]?.executors.insert(key) }
             effects.append(.observe(.agentAdded(agents[agent.id] ?? agent)))
         }
+        staleAgents.insert(agent.id)
         refreshReservations(agent: agent.id)
         if !agent.isReachable, wasReachable || isNew { lost(agent) }
         if agent.isReachable, !wasReachable, !isNew { returned(agent) }
@@ -159,7 +164,8 @@ extension MasterState {
         withdrawInverseOffers(ofAgent: id)
         agents[id] = nil
         if agentOfNode[agent.node.name] == id { agentOfNode[agent.node.name] = nil }
-        allocation.forgetFilters(agent: id)
+        allocator.removeAgent(id)
+        paused[id] = nil
         ledger.remove(.reservation(id: "agent \(agent.node.name)"))
         effects += [.observe(.agentRemoved(id: id)), .allocate]
     }

@@ -72,6 +72,7 @@ extension MasterState {
             framework.suppressedRoles = Set(subscription.suppressedRoles)
             framework.offerConstraints = subscription.constraints
             framework.reregisteredTime = seconds
+            framework.isSubscribing = true
             frameworks[id] = framework
         } else {
             var info = subscription.info
@@ -82,6 +83,7 @@ extension MasterState {
             framework.offerConstraints = subscription.constraints
             // Until it is connected its failover timeout runs.
             framework.unregisteredTime = seconds
+            framework.isSubscribing = true
             frameworks[id] = framework
         }
         return id
@@ -97,9 +99,11 @@ extension MasterState {
         framework = frameworks[id] ?? framework
         framework.stream = stream
         framework.unregisteredTime = nil
+        framework.isSubscribing = false
         framework.isRecovered = false
         frameworks[id] = framework
-        allocation.forgetFilters(framework: id)
+        refreshFramework(id)
+        allocator.forgetFilters(of: id)
         effects.append(.framework(id))
         send(
             Message.event(
@@ -136,6 +140,7 @@ extension MasterState {
         framework.suppressedRoles = Set(suppressedRoles)
         framework.offerConstraints = constraints
         frameworks[id] = framework
+        refreshFramework(id)
         // Offers of roles that it has given up, or no longer wants, are no longer its own.
         for offer in framework.offers {
             guard let role = offers[offer]?.role else { continue }
@@ -153,7 +158,7 @@ extension MasterState {
         framework.unregisteredTime = seconds
         frameworks[id] = framework
         withdrawOffers(of: id, tell: false)
-        allocation.forgetFilters(framework: id)
+        allocator.setFramework(id, isActive: false)
         for task in framework.tasks { tasks[TaskKey(id, task)]?.sentAt = nil }
         effects += [.framework(id), .observe(.frameworkUpdated(framework)), .allocate]
         if framework.failoverTimeout <= 0 { removeFramework(id, reason: "Framework disconnected") }
@@ -163,7 +168,8 @@ extension MasterState {
     mutating func expireFrameworks() {
         let gone = frameworks.values.filter { framework in
             guard framework.stream == nil, let since = framework.unregisteredTime else { return false }
-            return seconds >= since + framework.failoverTimeout
+            // A subscription that is being stored has the time that takes, whatever the framework's own is.
+            return seconds >= since + max(framework.failoverTimeout, framework.isSubscribing ? 60 : 0)
         }
         for framework in gone { removeFramework(framework.id, reason: "Framework failover timeout") }
     }
@@ -173,7 +179,7 @@ extension MasterState {
         guard var framework = frameworks[id] else { return }
         withdrawOffers(of: id, tell: false)
         withdrawInverseOffers(of: id)
-        allocation.forgetFilters(framework: id)
+        allocator.removeFramework(id)
         framework = frameworks[id] ?? framework
         for task in framework.tasks.sorted() {
             let key = TaskKey(id, task)
@@ -199,7 +205,7 @@ extension MasterState {
         }
         for (key, executor) in executors where key.frameworkID == id {
             effects.append(.shutdown(executor.key))
-            executors[key] = nil
+            forgetExecutor(key)
         }
         for (uuid, operation) in operations where operation.frameworkID == id { operations[uuid] = nil }
         framework.stream?.close()
@@ -259,5 +265,6 @@ extension MasterState {
             effects.append(.framework(object.id))
         }
         frameworks[object.id] = framework
+        refreshFramework(object.id)
     }
 }

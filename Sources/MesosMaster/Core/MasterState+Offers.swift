@@ -1,3 +1,4 @@
+import Allocator
 import JSON
 import Ledger
 import MesosModel
@@ -35,15 +36,15 @@ extension MasterState {
             guard let task = tasks[key], !task.isTerminal else { continue }
             idle -= task.resources.unallocated.reservedPart
         }
-        for (key, executor) in executors where key.agentID == agent.id {
-            idle -= executor.resources.unallocated.reservedPart
+        for key in agent.executors {
+            if let executor = executors[key] { idle -= executor.resources.unallocated.reservedPart }
         }
         return idle
     }
 
     private static func reservationID(_ node: String) -> Claim.ID { .reservation(id: "agent \(node)") }
 
-    private func reservationClaim(of agent: AgentRecord) -> Claim? {
+    func reservationClaim(of agent: AgentRecord) -> Claim? {
         let idle = idleReservations(of: agent)
         guard !idle.isEmpty else { return nil }
         return Claim(
@@ -76,68 +77,32 @@ extension MasterState {
 
     // MARK: Making offers
 
-    /// Offers what is free to those who may have it.
-    mutating func allocate() {
-        guard isRecovered, ledger.isSynced else { return }
-        takeBackOverdue()
-        let candidates = allocation.candidates(frameworks.values)
-        guard !candidates.isEmpty else { return }
-        var made: [String: [JSON]] = [:]
-        var use: OfferAllocation.Use?
-        for agentID in agents.keys.shuffled() {
-            guard let agent = agents[agentID], agent.isOfferable else { continue }
-            var free = free(on: agent)
-            var idle = idleReservations(of: agent)
-            if free.isEmpty && idle.isEmpty { continue }
-            if candidates.count > 1, use == nil { use = OfferAllocation.Use(self) }
-            for candidate in allocation.order(candidates, by: use) {
-                guard let framework = frameworks[candidate.frameworkID],
-                    allocation.isEligible(framework, candidate.role, agent, master: self)
-                else { continue }
-                let reserved = idle.reserved(usableBy: candidate.role)
-                let resources = reserved + free
-                guard allocation.isWorth(resources, framework, candidate.role),
-                    !allocation.isRefused(resources, candidate, agent: agentID, now: now)
-                else { continue }
-                guard let offer = makeOffer(resources, to: framework, candidate.role, on: agentID) else { continue }
-                made[framework.id, default: []].append(offer.json)
-                use?.add(resources, role: candidate.role, framework: framework.id)
-                idle -= reserved
-                free = Resources()
-                if idle.isEmpty { break }
-            }
+    /// Claims what the allocator gives to a framework.
+    /// - Returns: nil when somebody else has taken it since.
+    mutating func makeOffer(_ offer: Allocator.Offer) -> OfferRecord? {
+        guard let agent = agents[offer.agentID], let framework = frameworks[offer.frameworkID], framework.isActive
+        else {
+            return nil
         }
-        for (framework, list) in made {
-            count("offers_sent")
-            send(Message.event("OFFERS", "offers", ["offers": .array(list)]), to: framework)
-        }
-    }
-
-    private mutating func makeOffer(
-        _ resources: Resources, to framework: FrameworkRecord, _ role: String, on agentID: String
-    )
-        -> OfferRecord?
-    {
-        guard let agent = agents[agentID] else { return nil }
         let id = newOfferID()
-        let allocated = resources.allocated(to: role)
-        let claim = Claim(
-            .offer(id: id), node: agent.node.name, resources: resources.vector, portRanges: resources.portRanges)
+        let (node, resources) = (agent.node.name, offer.resources)
+        let allocated = resources.allocated(to: offer.role)
         let record = OfferRecord(
-            id: id, frameworkID: framework.id, agentID: agentID, role: role, resources: allocated,
-            json: json(ofOffer: id, allocated, framework, role, agent), madeAt: now)
+            id: id, frameworkID: framework.id, agentID: agent.id, role: offer.role, resources: allocated,
+            json: json(ofOffer: id, allocated, framework, offer.role, agent), madeAt: now)
+        // What nobody reserved has to be free still.
+        let free = resources.unreserved
+        let claim = Claim(.offer(id: id), node: node, resources: free.vector, portRanges: free.portRanges)
+        guard ledger.commit([claim])[0].isCommitted else { return nil }
         offers[id] = record
-        agents[agentID]?.offers.insert(id)
+        agents[agent.id]?.offers.insert(id)
         frameworks[framework.id]?.offers.insert(id)
-        if resources.reservedPart.isEmpty {
-            guard ledger.commit([claim])[0].isCommitted else {
-                forgetOffer(id)
-                return nil
-            }
-        } else {
-            // The reservation's claim becomes the offer's in one step.
-            let rest = agents[agentID].flatMap { reservationClaim(of: $0) }
-            ledger.exchange([Self.reservationID(agent.node.name)], for: [claim] + (rest.map { [$0] } ?? []))
+        if !resources.reservedPart.isEmpty {
+            // A part of the reservation's claim becomes the offer's in one step.
+            let whole = Claim(
+                .offer(id: id), node: node, resources: resources.vector, portRanges: resources.portRanges)
+            let rest = agents[agent.id].flatMap { reservationClaim(of: $0) }
+            ledger.exchange([claim.id, Self.reservationID(node)], for: [whole] + (rest.map { [$0] } ?? []))
         }
         return record
     }
@@ -161,7 +126,7 @@ extension MasterState {
         let attributes = agent.node.attributes
         if !attributes.isEmpty { offer["attributes"] = .array(attributes) }
         offer.setMember("domain", agent.node.domain)
-        let own = executors.keys.filter { $0.frameworkID == framework.id && $0.agentID == agent.id }
+        let own = agent.executors.filter { $0.frameworkID == framework.id }
         if !own.isEmpty { offer["executor_ids"] = .array(own.map(\.executorID).sorted().map(Message.id)) }
         offer.setMember("unavailability", unavailability(of: agent))
         return offer
@@ -173,6 +138,7 @@ extension MasterState {
     mutating func forgetOffer(_ id: String) {
         guard let offer = offers.removeValue(forKey: id) else { return }
         agents[offer.agentID]?.offers.remove(id)
+        staleAgents.insert(offer.agentID)
         frameworks[offer.frameworkID]?.offers.remove(id)
     }
 
@@ -214,11 +180,12 @@ extension MasterState {
             rescind(id)
         }
         // What was taken back is for whoever asked, not for the next offer.
-        allocation.pause(agent: agent.id, until: now + .seconds(1))
+        paused[agent.id] = now + .seconds(1)
+        staleAgents.insert(agent.id)
     }
 
-    /// Offers on nodes that have less than they gave away, and offers that are too old.
-    private mutating func takeBackOverdue() {
+    /// Takes back offers that are too old.
+    mutating func takeBackOverdue() {
         let waiting = frameworks.values.filter { framework in
             framework.isActive && framework.offers.isEmpty
                 && framework.roles.contains { !framework.suppressedRoles.contains($0) }
@@ -227,17 +194,10 @@ extension MasterState {
             let age = now - offer.madeAt
             let isContested = waiting.contains { $0.id != offer.frameworkID }
             if age > Self.offerTimeout || isContested && age > Self.contestedOfferTimeout {
-                allocation.refuse(
-                    offer.resources.unallocated, .init(frameworkID: offer.frameworkID, role: offer.role),
-                    agent: offer.agentID, seconds: 10, now: now)
+                allocator.refuse(
+                    frameworkID: offer.frameworkID, role: offer.role, agentID: offer.agentID, offer.resources,
+                    seconds: 10, now: clock)
                 rescind(offer.id)
-            }
-        }
-        for agent in agents.values where !agent.offers.isEmpty {
-            guard let node = ledger.node(agent.node.name) else { continue }
-            let free = node.free
-            if free.milliCPU < 0 || free.memory < 0 || free.ephemeralStorage < 0 {
-                for id in agent.offers { rescind(id) }
             }
         }
     }

@@ -37,6 +37,7 @@ extension MasterState {
         agent.reserved += change.made.reservedPart
         agent.total = total(of: agent)
         agents[id] = agent
+        staleAgents.insert(id)
         effects.append(.agent(node: agent.node.name))
     }
 

@@ -9,7 +9,13 @@ extension MasterState {
     mutating func set(pod: MasterPod, at key: ObjectKey) {
         guard !pod.frameworkID.isEmpty else {
             let old = otherPods.updateValue(pod, forKey: key)
-            if old?.node != pod.node || old?.isFinished != pod.isFinished { effects.append(.allocate) }
+            guard old?.node != pod.node || old?.isFinished != pod.isFinished || old?.requests != pod.requests else {
+                return
+            }
+            if let old, old.node != pod.node { forgetPlace(of: old) }
+            if !pod.node.isEmpty { otherPodsOfNode[pod.node, default: []].insert(key) }
+            markStale(node: pod.node)
+            effects.append(.allocate)
             return
         }
         if let record = pods[key] {
@@ -90,10 +96,18 @@ extension MasterState {
         }
     }
 
+    private mutating func forgetPlace(of pod: MasterPod) {
+        guard !pod.node.isEmpty else { return }
+        otherPodsOfNode[pod.node]?.remove(pod.key)
+        if otherPodsOfNode[pod.node]?.isEmpty == true { otherPodsOfNode[pod.node] = nil }
+        markStale(node: pod.node)
+    }
+
     /// A pod that does not exist any more, as it was.
     mutating func set(gone pod: MasterPod) {
         let key = pod.key
-        if otherPods.removeValue(forKey: key) != nil {
+        if let old = otherPods.removeValue(forKey: key) {
+            forgetPlace(of: old)
             effects.append(.allocate)
             return
         }
@@ -154,10 +168,11 @@ extension MasterState {
             let key = ExecutorKey(pod.frameworkID, agentID, executorID)
             record.executor = key
             if executors[key] == nil {
-                executors[key] = ExecutorRecord(
-                    key: key, info: executorInfo,
-                    resources: (try? Resources(executorInfo["resources"])) ?? Resources(), pod: pod.key)
-                frameworks[pod.frameworkID]?.executors.insert(key)
+                add(
+                    executor: ExecutorRecord(
+                        key: key, info: executorInfo,
+                        resources: (try? Resources(executorInfo["resources"])) ?? Resources(), pod: pod.key,
+                        role: role))
             }
         } else if executorInfo.object != nil {
             record.executor = ExecutorKey(pod.frameworkID, agentID, executorID)
@@ -181,6 +196,7 @@ extension MasterState {
             record.tasks.append(key)
             frameworks[pod.frameworkID]?.tasks.insert(key.taskID)
             agents[agentID]?.tasks.insert(key)
+            staleAgents.insert(agentID)
             if let executor = record.executor { executors[executor]?.tasks.insert(key.taskID) }
         }
         if isOver { return false }
@@ -281,6 +297,7 @@ extension MasterState {
         tasks[key] = task
         frameworks[key.frameworkID]?.tasks.insert(key.taskID)
         agents[agentID]?.tasks.insert(key)
+        staleAgents.insert(agentID)
         executors[ExecutorKey(key.frameworkID, agentID, executorID)]?.tasks.insert(key.taskID)
     }
 }

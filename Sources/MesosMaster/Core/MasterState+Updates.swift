@@ -53,6 +53,7 @@ extension MasterState {
 
     /// What follows from a task's end at once, before it is acknowledged.
     private mutating func ended(_ task: TaskRecord) {
+        staleAgents.insert(task.agentID)
         frameworks[task.key.frameworkID]?.terminalCounts[task.state, default: 0] += 1
         count("tasks/\(task.state)")
         if task.object != nil { ledger.remove(.reservation(id: Self.claimID(task.key))) }
@@ -91,7 +92,7 @@ extension MasterState {
             }
             sendHead(of: key)
         }
-        for (uuid, operation) in operations where operation.status["uuid"].string != nil {
+        for (uuid, operation) in operations where !operation.status["uuid"].isNull {
             if let sentAt = operation.sentAt {
                 guard now - sentAt >= operation.retry else { continue }
                 operations[uuid]?.retry = min(operation.retry * 2, TaskRecord.lastRetry)
@@ -149,6 +150,7 @@ extension MasterState {
     /// Takes a task out of everything that counts those that are there.
     mutating func forget(_ task: TaskRecord) {
         tasks[task.key] = nil
+        staleAgents.insert(task.agentID)
         unacknowledged.remove(task.key)
         frameworks[task.key.frameworkID]?.tasks.remove(task.key.taskID)
         agents[task.agentID]?.tasks.remove(task.key)
@@ -163,9 +165,19 @@ extension MasterState {
         if let record = executors[executor], record.isDefault, record.tasks.isEmpty { forgetExecutor(executor) }
     }
 
+    /// Takes an executor in.
+    mutating func add(executor: ExecutorRecord) {
+        executors[executor.key] = executor
+        frameworks[executor.key.frameworkID]?.executors.insert(executor.key)
+        agents[executor.key.agentID]?.executors.insert(executor.key)
+        staleAgents.insert(executor.key.agentID)
+    }
+
     /// Takes an executor out.
     mutating func forgetExecutor(_ key: ExecutorKey) {
         executors[key] = nil
+        agents[key.agentID]?.executors.remove(key)
+        staleAgents.insert(key.agentID)
         frameworks[key.frameworkID]?.executors.remove(key)
     }
 
@@ -189,8 +201,10 @@ extension MasterState {
     mutating func acknowledgeOperation(_ framework: String, operationID: String, uuid: String) {
         let found = operations.first {
             $0.value.frameworkID == framework && $0.value.operationID == operationID
-                && $0.value.status["uuid"].string == uuid
+                && $0.value.status["uuid"]["value"].string == uuid
         }
-        if let found { operations.removeValue(forKey: found.key) }
+        guard let found else { return count("invalid_operation_status_update_acknowledgements") }
+        count("valid_operation_status_update_acknowledgements")
+        operations.removeValue(forKey: found.key)
     }
 }

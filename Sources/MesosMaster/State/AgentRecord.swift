@@ -22,11 +22,23 @@ public struct AgentRecord: Sendable {
     public internal(set) var offers: Set<String> = []
     public internal(set) var inverseOffers: Set<String> = []
     public internal(set) var tasks: Set<TaskKey> = []
+    public internal(set) var executors: Set<ExecutorKey> = []
+    /// What offer constraints look at.
+    private(set) var facts = OfferConstraints.Agent(hostname: "")
 
     init(id: String, node: MasterNode, registeredTime: Double) {
         self.id = id
         self.node = node
         self.registeredTime = registeredTime
+        refreshFacts()
+    }
+
+    /// Reads the node anew; its labels are sorted for that.
+    mutating func refreshFacts() {
+        let domain = node.domain["fault_domain"]
+        facts = OfferConstraints.Agent(
+            hostname: hostname, region: domain["region"]["name"].string, zone: domain["zone"]["name"].string,
+            attributes: node.attributes)
     }
 
     public var hostname: String { node.name }

@@ -48,6 +48,8 @@ public struct FrameworkRecord: Sendable {
     /// True for a framework that is known from the store and has not come back since the master started.
     public internal(set) var isRecovered = false
     public internal(set) var isCompleted = false
+    /// True while it is being stored, before its connection is its own.
+    var isSubscribing = false
     /// The connection it hears events on; nil when it is disconnected.
     public internal(set) var stream: FrameworkStream?
     public internal(set) var offers: Set<String> = []
@@ -167,6 +169,7 @@ public struct ExecutorRecord: Sendable {
     public internal(set) var info: JSON
     public internal(set) var resources: Resources
     public internal(set) var pod: ObjectKey
+    public internal(set) var role: String
     public internal(set) var tasks: Set<String> = []
     public var isDefault: Bool { info["type"].string == "DEFAULT" }
 }

@@ -1,3 +1,4 @@
+import Allocator
 public import JSON
 import Ledger
 import MesosModel
@@ -85,7 +86,19 @@ public struct MasterState: Sendable {
     var acknowledgedObjects: Set<ObjectKey> = []
     /// Tasks with a status in flight, or waiting to be.
     var unacknowledged: Set<TaskKey> = []
-    var allocation: OfferAllocation
+    /// Who is offered what.
+    var allocator: Allocator
+    /// Agents of which the allocator has to be told.
+    var staleAgents: Set<String> = []
+    /// What the allocator was told of the ledger.
+    var ledgerView = LedgerSnapshot()
+    /// Agents that nobody is offered until then: what was taken back is for whoever asked.
+    var paused: [String: ContinuousClock.Instant] = [:]
+    /// When offers are looked at that may be too old, or too many.
+    var nextReview: ContinuousClock.Instant
+    /// Pods of others, by node.
+    var otherPodsOfNode: [String: Set<ObjectKey>] = [:]
+    let origin = ContinuousClock.now
     var now = ContinuousClock.now
     /// The same moment in seconds since 1970.
     var seconds: Double
@@ -102,7 +115,8 @@ public struct MasterState: Sendable {
         self.ledger = ledger
         seconds = Double(Timestamp.now.microseconds) / 1e6
         startTime = seconds
-        allocation = OfferAllocation()
+        allocator = Self.makeAllocator(configuration)
+        nextReview = origin
     }
 
     // MARK: Ids
@@ -126,6 +140,12 @@ public struct MasterState: Sendable {
     }
 
     // MARK: Small things
+
+    /// The task of an object in `tasks.mesos.apus.dev`, while it is known.
+    func task(of object: ObjectKey) -> TaskRecord? {
+        guard let seen = taskObjects[object] else { return tasks.values.first { $0.object == object } }
+        return tasks[TaskKey(seen.frameworkID, seen.taskID)].flatMap { $0.object == object ? $0 : nil }
+    }
 
     /// The agent on a node, if it has one.
     public func agent(onNode node: String) -> AgentRecord? { agentOfNode[node].flatMap { agents[$0] } }
