@@ -8,7 +8,7 @@ import X509
 public struct CertifiedKey: Sendable, Hashable {
     /// `-----BEGIN CERTIFICATE-----`; the certificate alone, without its issuer.
     public var certificatePEM: String
-    /// `-----BEGIN PRIVATE KEY-----` (PKCS#8).
+    /// `-----BEGIN PRIVATE KEY-----` (PKCS#8) for P-256, `-----BEGIN RSA PRIVATE KEY-----` (PKCS#1) for RSA.
     public var privateKeyPEM: String
 
     /// Both as PEM text, unchecked.
@@ -30,11 +30,15 @@ public struct CertificateProfile: Sendable, Hashable {
     public var addresses: [IPAddress]
     public var isServer: Bool
     public var isClient: Bool
+    public var keyType = KeyType.ecdsaP256
 
     /// A client certificate: a user and its groups (kubernetes-api.md §14).
-    public static func client(_ name: String, groups: [String] = []) -> CertificateProfile {
+    public static func client(
+        _ name: String, groups: [String] = [], keyType: KeyType = .ecdsaP256
+    ) -> CertificateProfile {
         CertificateProfile(
-            commonName: name, organizations: groups, dnsNames: [], addresses: [], isServer: false, isClient: true)
+            commonName: name, organizations: groups, dnsNames: [], addresses: [], isServer: false, isClient: true,
+            keyType: keyType)
     }
 
     /// A serving certificate for names and addresses.
@@ -102,17 +106,16 @@ public struct CertificateAuthority: Sendable {
     /// Issues a certificate for a new key.
     /// - Parameter now: the start of its one year.
     public func issue(_ profile: CertificateProfile, now: Timestamp = .now) throws -> CertifiedKey {
-        let leafKey = P256.Signing.PrivateKey()
-        let publicKey = Certificate.PublicKey(leafKey.publicKey)
+        let leafKey = try LeafKey(profile.keyType)
         let certificate = try Certificate(
-            version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: publicKey,
+            version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: leafKey.publicKey,
             notValidBefore: (now - Self.clockSkew).date, notValidAfter: (now + Self.leafLifetime).date,
             issuer: self.certificate.subject, subject: try profile.subject(), signatureAlgorithm: .ecdsaWithSHA256,
             extensions: try profile.extensions(issuer: self.certificate.publicKey),
             issuerPrivateKey: Certificate.PrivateKey(key))
         return CertifiedKey(
             certificatePEM: try certificate.serializeAsPEM().pemString + "\n",
-            privateKeyPEM: leafKey.pemRepresentation + "\n")
+            privateKeyPEM: leafKey.pem)
     }
 
     /// Certifies the key of a request under the subject and the names that it asks for.
@@ -147,8 +150,8 @@ public struct CertificateAuthority: Sendable {
     /// True when a stored certificate still serves the profile: ours, the same names, and over a quarter of its life left.
     func isCurrent(_ stored: CertifiedKey, for profile: CertificateProfile, now: Timestamp) -> Bool {
         guard let leaf = try? Certificate(pemEncoded: stored.certificatePEM),
-            let key = try? P256.Signing.PrivateKey(pemRepresentation: stored.privateKeyPEM),
-            leaf.publicKey == Certificate.PublicKey(key.publicKey),
+            let key = try? LeafKey(pem: stored.privateKeyPEM, profile.keyType),
+            leaf.publicKey == key.publicKey,
             certificate.publicKey.isValidSignature(leaf.signature, for: leaf),
             leaf.issuer == certificate.subject,
             let subject = try? profile.subject(), leaf.subject == subject,

@@ -52,9 +52,12 @@ public struct ClusterPKI: Sendable {
             file: "apiserver", .server("kube-apiserver", dnsNames: dnsNames, addresses: all), now: now)
     }
 
-    /// The administrator's certificate: `kubernetes-admin` in `system:masters`.
+    /// The administrator's certificate: `kubernetes-admin` in `system:masters`. RSA, for the clients that read its
+    /// kubeconfig.
     public func adminCertificate(now: Timestamp = .now) throws(SecurityError) -> CertifiedKey {
-        try certificate(file: "admin", .client("kubernetes-admin", groups: ["system:masters"]), now: now)
+        try certificate(
+            file: "admin", .client("kubernetes-admin", groups: ["system:masters"], keyType: .rsa2048),
+            now: now)
     }
 
     /// A component's certificate, for example `system:kube-scheduler`; kept in a file named after it.
