@@ -85,7 +85,7 @@ let package = Package(
                 "ContainerRuntime", "ProcessShim", "Streaming", "Security", "Store", "Schema", "ClusterClient",
                 "ObjectModel", "JSON",
                 "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
-                "Allocator", "MesosAgent", "Marathon",
+                "Allocator", "MesosAgent", "Marathon", "Metronome",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
@@ -135,6 +135,12 @@ let package = Package(
             [
                 "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", collections,
                 deque, httpClient, nioCore, nioSSL, log, lifecycle,
+            ]),
+        // Metronome's /v1 for jobs that end, on Jobs and CronJobs.
+        room(
+            "Metronome",
+            [
+                "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", log, lifecycle,
             ]),
         // Who is offered what: weighted hierarchical dominant resource fairness with quotas.
         room("Allocator", ["MesosModel", "JSON", collections]),
@@ -216,6 +222,7 @@ let package = Package(
                 "MesosModel", "APIMachinery", "Store", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON", httpClient,
                 nioCore, log, lifecycle,
             ]),
+        tests("Metronome", ["ObjectModel", "JSON"]),
         tests("CustomResources", ["CEL", "Schema", "ObjectModel", "JSON"]),
         tests("CEL", ["ObjectModel", "JSON"]),
         tests("RegularExpression"),

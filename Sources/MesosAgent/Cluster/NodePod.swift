@@ -43,6 +43,11 @@ struct NodePod: Sendable {
             role = .group(executor: group["executor"], tasks: group["tasks"].elements)
         } else if let executor = parsed(MesosNames.executorAnnotation) {
             role = .executor(executor)
+        } else if let job = annotations[MesosNames.metronomeJobAnnotation].string {
+            // A run of Metronome's is shown as the task that the master shows.
+            role = .task([
+                "name": .string(job), "task_id": ["value": .string("\(object.name).\(object.namespace)")],
+            ])
         } else {
             role = .other
         }
@@ -50,6 +55,7 @@ struct NodePod: Sendable {
         marathonInstance = labels[MesosNames.marathonInstanceLabel]
         frameworkID =
             labels[MesosNames.frameworkLabel]
+            ?? (labels[MesosNames.metronomeJobLabel] == nil ? nil : Self.metronomeFramework)
             ?? (labels[MesosNames.marathonAppLabel] == nil ? nil : Self.marathonFramework)
         phase = status["phase"].string ?? "Pending"
         let statuses = status["containerStatuses"].elements
@@ -65,6 +71,8 @@ struct NodePod: Sendable {
 
     /// The id of the framework that Marathon's tasks belong to.
     private static let marathonFramework = "marathon"
+    /// The same of Metronome's.
+    private static let metronomeFramework = "metronome"
 
     /// Annotation: by when an executor that was told to end must have done so, in seconds since 1970.
     static let shutdownAnnotation = "mesos.apus.dev/shutdown"

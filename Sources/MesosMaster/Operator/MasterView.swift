@@ -133,13 +133,12 @@ struct MasterView: Sendable {
         }
     }
 
-    /// Marathon and Kubernetes as frameworks: they were there from the start and never leave.
+    /// Marathon, Metronome and Kubernetes as frameworks: they were there from the start and never leave.
     private static func record(of task: PodTask, _ pod: MasterPod, _ state: MasterState) -> FrameworkRecord {
-        let isMarathon = !pod.marathonApp.isEmpty
-        return FrameworkRecord(
+        FrameworkRecord(
             id: task.frameworkID,
             info: [
-                "name": .string(isMarathon ? "marathon" : "kubernetes"), "user": "root", "checkpoint": true,
+                "name": .string(PodTask.framework(of: pod).name), "user": "root", "checkpoint": true,
                 "failover_timeout": Message.double(604_800), "hostname": .string(state.configuration.hostname),
                 "capabilities": [["type": "PARTITION_AWARE"], ["type": "MULTI_ROLE"]], "roles": [.string(task.role)],
             ], principal: nil, registeredTime: state.startTime)

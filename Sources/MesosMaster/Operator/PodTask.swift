@@ -21,8 +21,8 @@ struct PodTask: Sendable {
         let annotations = pod.object.tree["metadata"]["annotations"].stringMap
         let agentID = state.agent(onNode: pod.node)?.id ?? annotations[MesosNames.agentAnnotation] ?? ""
         let role = annotations[MesosNames.roleAnnotation] ?? state.role(ofNamespace: pod.key.namespace)
-        let isMarathon = !pod.marathonApp.isEmpty
-        let framework = isMarathon ? pod.labels[MesosNames.frameworkLabel] ?? "marathon" : "kubernetes"
+        let framework = framework(of: pod)
+        let job = annotations[MesosNames.metronomeJobAnnotation]
         func parse(_ name: String) -> JSON? { annotations[name].flatMap { try? JSON.parse($0) } }
         var infos: [JSON] = []
         if let info = parse(MesosNames.taskAnnotation) {
@@ -32,16 +32,23 @@ struct PodTask: Sendable {
         }
         if infos.isEmpty {
             let id = "\(pod.key.name).\(pod.key.namespace)"
-            infos = [["name": .string(pod.key.name), "task_id": ["value": .string(id)]]]
+            infos = [["name": .string(job ?? pod.key.name), "task_id": ["value": .string(id)]]]
         }
         return infos.map { info in
             let own = info["resources"].elements
             return PodTask(
-                id: info["task_id"]["value"].string ?? pod.key.name, frameworkID: framework, agentID: agentID,
+                id: info["task_id"]["value"].string ?? pod.key.name, frameworkID: framework.id, agentID: agentID,
                 role: role, state: Self.state(of: pod), startSeconds: pod.createdSeconds,
                 resources: own.isEmpty ? resources(of: pod, parts: infos.count) : own + ports(of: pod), info: info,
                 pod: pod)
         }
+    }
+
+    /// The framework that a pod is shown under.
+    static func framework(of pod: MasterPod) -> (id: String, name: String) {
+        if !pod.marathonApp.isEmpty { return (pod.labels[MesosNames.frameworkLabel] ?? "marathon", "marathon") }
+        let name = pod.labels[MesosNames.metronomeJobLabel] == nil ? "kubernetes" : "metronome"
+        return (name, name)
     }
 
     private static func state(of pod: MasterPod) -> String {

@@ -15,8 +15,13 @@ public enum MesosNames {
     public static let marathonAppLabel = "marathon.apus.dev/app"
     /// Label: Marathon's instance id.
     public static let marathonInstanceLabel = "marathon.apus.dev/instance"
+    /// Label of pods and what makes them: Metronome's job, safe for a label.
+    public static let metronomeJobLabel = "metronome.apus.dev/job"
 
     // MARK: Annotations of pods
+
+    /// Annotation of the same: the job's id itself.
+    public static let metronomeJobAnnotation = "metronome.apus.dev/id"
 
     /// Annotation: TaskInfo JSON of a command task.
     public static let taskAnnotation = "mesos.apus.dev/task"

@@ -51,6 +51,13 @@ struct WindowKinds {
         Kind(
             group: marathon, plural: "marathondeployments", singular: "marathondeployment",
             kind: "MarathonDeployment", isNamespaced: true),
+        Kind(
+            group: "metronome.apus.dev", plural: "metronomejobs", singular: "metronomejob", kind: "MetronomeJob",
+            isNamespaced: true,
+            columns: [
+                ("Schedule", "string", ".spec.schedules[0].cron"), ("Successes", "integer", ".status.successCount"),
+                ("Failures", "integer", ".status.failureCount"), ("Last", "string", ".status.lastSuccessAt"),
+            ]),
     ]
 
     private static let definitions = GroupVersionResource(

@@ -48,11 +48,13 @@ struct WindowOptions: ParsableArguments {
     var mesosAgentPort: Int?
     @Option(help: "Port of Marathon, default 8080, 0 for none (APUS_MARATHON_PORT).")
     var marathonPort: Int?
+    @Option(help: "Port of Metronome, default 9000, 0 for none (APUS_METRONOME_PORT).")
+    var metronomePort: Int?
     @Option(help: "Port of the Mesos DNS API, default 8123, 0 for none (APUS_MESOS_DNS_PORT).")
     var mesosDnsPort: Int?
-    @Option(help: "Address of these four, default 127.0.0.1; beyond it credentials are needed (APUS_WINDOWS_ADDRESS).")
+    @Option(help: "Address of these five, default 127.0.0.1; beyond it credentials are needed (APUS_WINDOWS_ADDRESS).")
     var windowsAddress: String?
-    @Option(help: "Who may use these four: a line `principal secret` each, or Mesos's JSON (APUS_CREDENTIALS).")
+    @Option(help: "Who may use these five: a line `principal secret` each, or Mesos's JSON (APUS_CREDENTIALS).")
     var credentials: String?
 
     func port(_ window: WindowName) -> Int? {
@@ -60,6 +62,7 @@ struct WindowOptions: ParsableArguments {
         case .mesos: mesosPort
         case .mesosAgent: mesosAgentPort
         case .marathon: marathonPort
+        case .metronome: metronomePort
         case .mesosDNS: mesosDnsPort
         }
     }

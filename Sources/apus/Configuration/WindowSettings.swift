@@ -6,6 +6,7 @@ enum WindowName: String, CaseIterable, Sendable {
     case mesos = "mesos-port"
     case mesosAgent = "mesos-agent-port"
     case marathon = "marathon-port"
+    case metronome = "metronome-port"
     case mesosDNS = "mesos-dns-port"
 
     /// `mesos-agent`, for health checks.
@@ -17,6 +18,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesos: 5050
         case .mesosAgent: 5051
         case .marathon: 8080
+        case .metronome: 9000
         case .mesosDNS: 8123
         }
     }
@@ -27,6 +29,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesos: "the Mesos master API"
         case .mesosAgent: "the Mesos agent API"
         case .marathon: "Marathon"
+        case .metronome: "Metronome"
         case .mesosDNS: "the Mesos DNS API"
         }
     }
@@ -37,6 +40,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesos: "mesos-master"
         case .mesosAgent: "mesos-agent"
         case .marathon: "marathon"
+        case .metronome: "metronome"
         case .mesosDNS: "mesos-dns"
         }
     }
