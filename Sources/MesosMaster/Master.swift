@@ -28,6 +28,8 @@ public final class Master: Service, MasterGateway {
         public var volumesDirectory: String
         /// The region that counts as near; nil: all do.
         public var region: String?
+        /// Who may do what.
+        public var access = WindowAccess.open
 
         public init(
             address: String, port: Int, hostname: String, version: String, agentPort: Int, volumesDirectory: String,

@@ -1,5 +1,6 @@
 """What a Mesos operator does: the JSON endpoints, the operator API, maintenance, and names."""
 
+import base64
 import json
 import subprocess
 import time
@@ -9,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from conftest import Cluster, eventually, free_port
+from conftest import Cluster, ControlPlane, eventually, free_port
 
 import shutil
 import tempfile
@@ -187,3 +188,78 @@ def test_names(mesos):
     listed = mesos.ask("/v1/enumerate", port=mesos.names)["frameworks"]
     assert any(task["name"] == "plain" for framework in listed for task in framework["tasks"])
     assert "plain.kubernetes.mesos." in mesos.ask("/v1/axfr", port=mesos.names)["Records"]["As"]
+
+
+READER = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: web-framework}
+rules:
+- {apiGroups: [mesos.apus.dev], resources: [frameworks], verbs: [create]}
+- {apiGroups: [mesos.apus.dev], resources: [roles], resourceNames: [web], verbs: [use]}
+- {apiGroups: [mesos.apus.dev], resources: [users], resourceNames: [nobody], verbs: [use]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: web-framework}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: web-framework}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "mesos:app"}]
+"""
+
+
+def test_principals_may_what_roles_say(tmp_path, tmp_path_factory):
+    credentials = tmp_path_factory.mktemp("credentials") / "file"
+    credentials.write_text("ops secret1\napp secret2\n")
+    master, marathon, metronome = free_port(), free_port(), free_port()
+    plane = ControlPlane(
+        tmp_path, "--mesos-port", str(master), "--marathon-port", str(marathon), "--metronome-port", str(metronome),
+        "--credentials", str(credentials))
+    plane.start()
+
+    def ask(who, path, body=None, method=None, port=master):
+        secret = {"ops": "secret1", "app": "secret2"}[who]
+        token = base64.b64encode(f"{who}:{secret}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", data=None if body is None else json.dumps(body).encode(), method=method,
+            headers={"Authorization": f"Basic {token}", "Content-Type": "application/json",
+                     "Accept": "application/json"})
+        try:
+            return urllib.request.urlopen(request, timeout=20)
+        except urllib.error.HTTPError as error:
+            return error
+
+    def subscribe(role, user):
+        info = {"name": "try", "user": user, "roles": [role], "capabilities": [{"type": "MULTI_ROLE"}]}
+        with ask("app", "/api/v1/scheduler", {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}) as stream:
+            assert stream.status == 200, stream.read()
+            return json.loads(stream.read(int(stream.readline())))
+
+    try:
+        eventually(lambda: ask("app", "/state").status == 200, 30, "the window, open to all principals at first")
+        narrowed = {
+            "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mesos:ops"}]}
+        plane.kubectl(
+            "patch", "clusterrolebinding", "apus:mesos-operator", "--type=merge", "-p", json.dumps(narrowed))
+        eventually(lambda: ask("app", "/state").status == 403, 10, "the refusal")
+        assert b'"app" may not list tasks.mesos.apus.dev' in ask("app", "/slaves").read()
+        assert ask("app", "/health").status == 200
+        assert ask("app", "/weights", [{"role": "web", "weight": 2}], "PUT").status == 403
+        assert ask("app", "/v2/apps", port=marathon).status == 403
+        assert ask("app", "/service/metronome/v1/jobs").status == 403
+        assert ask("app", "/api/v1", {"type": "GET_STATE"}).status == 403
+        assert ask("ops", "/weights", [{"role": "web", "weight": 2}], "PUT").status == 200
+        assert ask("ops", "/v2/apps", port=marathon).status == 200
+        assert "may not create frameworks" in subscribe("web", "nobody")["error"]["message"]
+        plane.kubectl("apply", "-f", "-", text=READER)
+        eventually(lambda: subscribe("web", "nobody")["type"] == "SUBSCRIBED", 10, "a framework of its role")
+        assert 'may not use roles.mesos.apus.dev "other"' in subscribe("other", "nobody")["error"]["message"]
+        assert 'may not use users.mesos.apus.dev "root"' in subscribe("web", "root")["error"]["message"]
+        # A restart leaves the narrowed binding as it is.
+        plane.kill()
+        plane.start()
+        eventually(lambda: ask("ops", "/state").status == 200, 30, "the window")
+        assert ask("app", "/state").status == 403
+    finally:
+        if plane.process.poll() is None:
+            plane.kill()

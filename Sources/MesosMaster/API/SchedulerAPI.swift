@@ -56,9 +56,10 @@ struct SchedulerAPI: Sendable {
             info: info, suppressedRoles: call["subscribe"]["suppressed_roles"].elements.compactMap(\.string),
             constraints: call["subscribe"]["offer_constraints"], principal: request.principal)
         let stream = FrameworkStream(id: FrameworkIDs.uuid().text, format: format)
+        let refusal = await SchedulerAccess(master: master, principal: request.principal).refusal(ofFramework: info)
         let id: String? = master.transact { state in
             state.count("messages_register_framework")
-            if let problem = state.problem(with: subscription)
+            if let problem = refusal ?? state.problem(with: subscription)
                 ?? MasterState.problem(withConstraints: subscription.constraints, info: subscription.info)
             {
                 stream.close(with: Message.error(problem))
@@ -143,7 +144,11 @@ struct SchedulerAPI: Sendable {
         ]
         if needed.contains(name), body.object == nil { throw Self.invalid("Expecting '\(member)' to be present") }
         let id = try framework(of: call, request)
+        let access = SchedulerAccess(master: master, principal: request.principal)
         if name == "ACCEPT" {
+            if let refusal = await access.refusal(ofOperations: body["operations"].elements) {
+                throw WindowError(403, refusal)
+            }
             let batch = master.transact { state -> LaunchQueue.Batch? in
                 state.countCall(name, of: id)
                 let launches = state.accept(
@@ -161,6 +166,9 @@ struct SchedulerAPI: Sendable {
             return WindowResponse(202)
         }
         if name == "UPDATE_FRAMEWORK" {
+            if let refusal = await access.refusal(ofFramework: body["framework_info"]) {
+                throw WindowError(403, refusal)
+            }
             let problem = master.transact { state -> String? in
                 state.countCall(name, of: id)
                 return MasterState.problem(

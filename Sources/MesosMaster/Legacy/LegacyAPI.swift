@@ -59,6 +59,7 @@ struct LegacyAPI: Sendable {
     /// A document that fits memory easily.
     private func small(_ request: WindowRequest, _ make: (LegacyJSON) -> JSON) async throws -> WindowResponse {
         try Self.needs(request, "GET")
+        if !request.path.contains("/version") { try await mayRead(request) }
         return Self.answer(request, make(LegacyJSON(OperatorReads(await backend.snapshot()))))
     }
 
@@ -93,8 +94,13 @@ struct LegacyAPI: Sendable {
         }
     }
 
+    private func mayRead(_ request: WindowRequest) async throws {
+        try await backend.access.require(request.principal, .init("list", "tasks"))
+    }
+
     private func read(_ name: String, _ request: WindowRequest) async throws -> WindowResponse {
         try Self.needs(request, "GET")
+        try await mayRead(request)
         let legacy = LegacyJSON(OperatorReads(await backend.snapshot()))
         switch name {
         case "state": return streamed(request) { try await LegacyLists.state(legacy, &$0) }
@@ -141,6 +147,7 @@ struct LegacyAPI: Sendable {
             try await writes(request).setWeights(list)
             return WindowResponse(200)
         }
+        try await mayRead(request)
         return Self.answer(request, OperatorReads(await backend.snapshot()).weights["weight_infos"])
     }
 
@@ -156,6 +163,7 @@ struct LegacyAPI: Sendable {
             try await writes(request).removeQuota(String(path.dropFirst("/quota/".count)))
             return WindowResponse(200)
         default:
+            try await mayRead(request)
             let status = OperatorReads(await backend.snapshot()).quota["status"]
             return Self.answer(request, ["infos": status["infos"], "configs": status["configs"]])
         }
@@ -194,6 +202,7 @@ struct LegacyAPI: Sendable {
     private func schedule(_ request: WindowRequest) async throws -> WindowResponse {
         try Self.needs(request, "GET", "POST")
         guard request.method == "POST" else {
+            try await mayRead(request)
             return Self.answer(request, OperatorReads(await backend.snapshot()).schedule)
         }
         let body = try Self.parse(try await request.body(), "maintenance schedule")

@@ -31,6 +31,15 @@ public struct DCOSPaths: Sendable {
                 "version": "2.2", "dcos-variant": "open", "dcos-image-commit": "apus", "bootstrap-id": "apus",
             ])
         }
+        // What its command line may ask for. Logs are read from sandboxes, so there is no LOGGING.
+        let capabilities: JSON = ["capabilities": [["name": "METRONOME"]]]
+        routes.add("/capabilities") { _ in
+            WindowResponse(
+                200,
+                headers: [
+                    ("Content-Type", "application/vnd.dcos.capabilities+json;charset=utf-8;version=v1")
+                ], bytes: capabilities.encoded())
+        }
         routes.add("/metadata") { _ in WindowResponse(json: metadata) }
         routes.add("/acs/api/v1/auth/providers") { _ in
             guard credentials != nil else { return WindowResponse(json: [:]) }
@@ -60,6 +69,17 @@ public struct DCOSPaths: Sendable {
             return WindowResponse(401, json: ["title": "Unauthorized", "description": "Invalid uid or password"])
         }
         return WindowResponse(json: ["token": .string(credentials.token(for: name))])
+    }
+
+    /// Puts the agent's window below `/agent/ID` and `/slave/ID`.
+    public static func mountAgent(_ routes: Routes, _ answer: @escaping Window.Handler) {
+        for prefix in ["/agent", "/slave"] {
+            mount(routes, prefix) { request in
+                // The id: there is one agent.
+                let rest = request.rawPath.dropFirst().drop { $0 != "/" }
+                return try await answer(request.moved(to: rest.isEmpty ? "/" : String(rest)))
+            }
+        }
     }
 
     /// Puts another window below a path.

@@ -1,4 +1,5 @@
 import ClusterClient
+import HTTPWindow
 import JSON
 
 /// Serves operators on a master's window.
@@ -21,6 +22,7 @@ final class MasterOperators: OperatorBackend {
     }
 
     var client: ClusterClient { master.client }
+    var access: WindowAccess { master.configuration.access }
     func snapshot() async -> MasterState { master.snapshot() }
     func teardown(_ framework: String) async -> Bool { await master.teardown(frameworkID: framework) }
     func operate(_ operation: JSON, onAgent id: String, principal: String?) async throws {

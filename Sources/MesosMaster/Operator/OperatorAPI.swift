@@ -28,6 +28,9 @@ struct OperatorAPI: Sendable {
         }
         let name = call["type"].string ?? "UNKNOWN"
         do {
+            if name == "SUBSCRIBE" || name.hasPrefix("GET_") && name != "GET_HEALTH" && name != "GET_VERSION" {
+                try await backend.access.require(request.principal, .init("list", "tasks"))
+            }
             if name == "SUBSCRIBE" { return await subscribe(accepted) }
             if let answer = try await read(name, call, accepted) { return answer }
             if let status = try await OperatorWrites(backend: backend, principal: request.principal).perform(name, call)

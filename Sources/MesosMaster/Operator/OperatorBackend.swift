@@ -1,4 +1,5 @@
 import ClusterClient
+import HTTPWindow
 import JSON
 
 /// What the operator's endpoints reach of the master. Everything else that they change is an object in the store, which
@@ -6,6 +7,7 @@ import JSON
 protocol OperatorBackend: Sendable {
     var client: ClusterClient { get }
     var events: OperatorEvents { get }
+    var access: WindowAccess { get }
     /// Everything the master knows now, as a value.
     func snapshot() async -> MasterState
     /// Applies an operation to what an agent has free; offers that stand in the way are taken back.

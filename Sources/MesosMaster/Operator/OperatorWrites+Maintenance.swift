@@ -39,6 +39,7 @@ extension OperatorWrites {
 
     /// Replaces the schedule.
     func setSchedule(_ schedule: JSON) async throws {
+        try await require("update", "maintenances")
         var seen: [JSON] = []
         for window in schedule["windows"].elements {
             guard !window["machine_ids"].elements.isEmpty else {
@@ -71,6 +72,7 @@ extension OperatorWrites {
 
     /// Takes machines down that are scheduled.
     func takeDown(_ machines: [JSON]) async throws {
+        try await require("update", "maintenances")
         guard !machines.isEmpty else { throw WindowError(400, "List of machines is empty") }
         for machine in machines { try Self.check(machine) }
         try await change { spec in
@@ -102,6 +104,7 @@ extension OperatorWrites {
 
     /// Brings machines up again; they leave the schedule.
     func bringUp(_ machines: [JSON]) async throws {
+        try await require("update", "maintenances")
         guard !machines.isEmpty else { throw WindowError(400, "List of machines is empty") }
         for machine in machines { try Self.check(machine) }
         try await change { spec in

@@ -9,6 +9,11 @@ struct OperatorWrites: Sendable {
     let backend: any OperatorBackend
     let principal: String?
 
+    /// - Throws: `WindowError` 403.
+    func require(_ verb: String, _ resource: String, name: String = "") async throws {
+        try await backend.access.require(principal, .init(verb, resource, name: name))
+    }
+
     /// Performs a call.
     /// - Returns: the status of the answer; nil for a call that is not known.
     /// - Throws: `WindowError`, `MesosError` (a call that is not valid).
@@ -72,6 +77,7 @@ struct OperatorWrites: Sendable {
 
     func teardown(_ id: String) async throws {
         guard !id.isEmpty else { throw WindowError(400, "Missing 'frameworkId' in the request") }
+        try await require("delete", "frameworks", name: id)
         guard await backend.teardown(id) else { throw WindowError(400, "No framework found with specified ID") }
     }
 
@@ -80,6 +86,7 @@ struct OperatorWrites: Sendable {
     /// - Returns: 202.
     func operate(_ body: JSON, _ operation: JSON) async throws -> Int {
         let agent = body["agent_id"]["value"].string ?? ""
+        try await require("update", "agents")
         do {
             try await backend.operate(operation, onAgent: agent, principal: principal)
         } catch let error as MesosError where error.message.hasPrefix("Insufficient resources") {
@@ -100,6 +107,7 @@ struct OperatorWrites: Sendable {
     func setAgent(
         _ id: String, state new: String, _ change: @escaping @Sendable (inout JSON) -> Void = { _ in }
     ) async throws {
+        try await require("update", "agents")
         let state = await backend.snapshot()
         guard let agent = state.agents[id] else {
             if new == "gone", state.goneAgents[id] != nil { return }
@@ -153,6 +161,9 @@ struct OperatorWrites: Sendable {
             }
         }
         for info in infos {
+            try await require("update", "roles", name: MesosNames.objectName(ofRole: info["role"].string ?? ""))
+        }
+        for info in infos {
             let weight = info["weight"]
             try await setRole(info["role"].string ?? "") { $0["weight"] = weight }
         }
@@ -165,6 +176,9 @@ struct OperatorWrites: Sendable {
 
     /// Sets the whole quota of each role; an empty one takes it away.
     func setQuotas(_ configs: [JSON], isForced: Bool) async throws {
+        for config in configs {
+            try await require("update", "roles", name: MesosNames.objectName(ofRole: config["role"].string ?? ""))
+        }
         try QuotaRules(OperatorReads(await backend.snapshot())).check(configs, isForced: isForced)
         for config in configs {
             var quota: JSON = [:]

@@ -48,7 +48,7 @@ struct ClusterProcess: Sendable {
         configuration.requestHeaderCA = pki.frontProxyAuthority.certificatePEM
         configuration.tokenIssuer = ClusterTokenIssuer(issuer: issuer)
         configuration.secrets = pki.secretBox
-        configuration.bootstrapRBAC = DefaultRoles.all
+        configuration.bootstrapRBAC = DefaultRoles.all + WindowAuthorizer.defaults
         configuration.webhooks = WebhookClient(logger: logger)
         let roles = RBACAuthorizer()
         configuration.roles = roles
@@ -79,7 +79,9 @@ struct ClusterProcess: Sendable {
         // Who holds what on which node: one truth for pods and offers.
         let ledger = Ledger()
         let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
-        let windows = Windows.make(plan, ledger: ledger, node: node, client: client, logger: logger)
+        let windows = Windows.make(
+            plan, ledger: ledger, node: node, access: WindowAuthorizer.access(authorizer), client: client,
+            logger: logger)
 
         let ingress = try Self.ingress(plan, pki, client("ingress"), logger: logger)
         var monitored: [Monitored] = []

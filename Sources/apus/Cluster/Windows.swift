@@ -6,6 +6,7 @@ import Logging
 import Marathon
 import MesosAgent
 import MesosMaster
+import Metronome
 import ServiceLifecycle
 
 /// What is served beside the Kubernetes API on the same nodes: Mesos, Marathon, and names for them.
@@ -20,12 +21,15 @@ struct Windows: Sendable {
     ///   - client: makes a client for the component of that name.
     ///   - ledger: what the scheduler uses, too: offers and pods never meet.
     ///   - node: this machine as a node; nil when it is none.
+    ///   - access: who may do what in the windows.
     static func make(
-        _ plan: ClusterPlan, ledger: Ledger, node: NodeServices?, client: (String) -> ClusterClient, logger: Logger
+        _ plan: ClusterPlan, ledger: Ledger, node: NodeServices?, access: WindowAccess,
+        client: (String) -> ClusterClient, logger: Logger
     ) -> Windows {
         var windows = Windows()
         let address = plan.windows.address
         var agent: MesosAgent?
+        var agentWindow: Window.Handler?
         if let node, let window = plan.windows.configuration(.mesosAgent) {
             var configuration = MesosAgent.Configuration(
                 nodeName: node.name, address: address == "0.0.0.0" ? plan.identity.nodeIP : address,
@@ -34,23 +38,31 @@ struct Windows: Sendable {
             let made = MesosAgent(
                 configuration, client: client("mesos-agent"), node: node.agent,
                 usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
+            let handler: Window.Handler = { request in
+                try await access.requireOfAgent(request)
+                return try await made.handle(request)
+            }
             windows.services.append(made)
-            windows.listen(.mesosAgent, Window(window, logger: logger) { try await made.handle($0) })
+            windows.listen(.mesosAgent, Window(window, logger: logger, handler: handler))
             agent = made
+            agentWindow = handler
         }
         var front: Routes?
         if var window = plan.windows.configuration(.mesos) {
             let own = address == "0.0.0.0" ? plan.identity.nodeIP : address
+            var configuration = Master.Configuration(
+                address: own, port: window.port, hostname: plan.identity.nodeName, version: ApusVersion.mesos,
+                agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
+                volumesDirectory: plan.data.sub("mesos/volumes"))
+            configuration.access = access
             let master = Master(
-                configuration: .init(
-                    address: own, port: window.port, hostname: plan.identity.nodeName, version: ApusVersion.mesos,
-                    agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
-                    volumesDirectory: plan.data.sub("mesos/volumes")),
+                configuration: configuration,
                 client: client("mesos-master"), ledger: ledger, logger: logger)
             agent?.connect(master)
             if let agent { master.connect(agent) }
             DCOSPaths(credentials: window.credentials, clusterID: plan.identity.clusterID, address: own)
                 .register(at: master.routes)
+            if let agentWindow { DCOSPaths.mountAgent(master.routes, agentWindow) }
             window.openPaths = DCOSPaths.open
             front = master.routes
             windows.services.append(master)
@@ -62,13 +74,26 @@ struct Windows: Sendable {
                     address: address, port: window.port, hostname: plan.identity.nodeName,
                     master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)"),
                 client: client("marathon"), logger: logger)
+            let handler: Window.Handler = { request in
+                await access.answer(request, "marathonapps", group: "marathon.apus.dev") { await marathon.answer($0) }
+            }
             if let front {
-                for path in ["/service/marathon", "/marathon"] {
-                    DCOSPaths.mount(front, path) { await marathon.answer($0) }
-                }
+                for path in ["/service/marathon", "/marathon"] { DCOSPaths.mount(front, path, handler) }
             }
             windows.services.append(marathon)
-            windows.listen(.marathon, Window(window, logger: logger) { await marathon.answer($0) })
+            windows.listen(.marathon, Window(window, logger: logger, handler: handler))
+        }
+        if let window = plan.windows.configuration(.metronome) {
+            let metronome = Metronome(
+                configuration: .init(address: address, port: window.port), client: client("metronome"), logger: logger)
+            let handler: Window.Handler = { request in
+                await access.answer(request, "metronomejobs", group: "metronome.apus.dev") {
+                    await metronome.answer($0)
+                }
+            }
+            if let front { DCOSPaths.mount(front, "/service/metronome", handler) }
+            windows.services.append(metronome)
+            windows.listen(.metronome, Window(window, logger: logger, handler: handler))
         }
         if let names = node?.dns, let window = plan.windows.configuration(.mesosDNS) {
             if let front { DCOSPaths.mount(front, "/mesos_dns") { try await names.answer($0) } }
