@@ -1,6 +1,7 @@
 import ClusterClient
 import JSON
 import ObjectModel
+import Schema
 
 extension WatchCache {
     /// How a watch begins.
@@ -87,11 +88,12 @@ extension WatchCache {
     private func bookmark(at revision: Revision, endsInitialEvents: Bool = false) -> WatchEvent {
         var metadata: JSON = ["resourceVersion": .string(String(revision))]
         if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
-        return WatchEvent(
-            .bookmark,
-            Object([
-                "kind": .string(definition.kind.kind), "apiVersion": .string(definition.kind.apiVersion),
-                "metadata": metadata,
-            ]))
+        var tree: JSON = [
+            "kind": .string(definition.kind.kind), "apiVersion": .string(definition.kind.apiVersion),
+            "metadata": metadata,
+        ]
+        // Clients with types of their own read members of it as of any object of the kind.
+        for (name, value) in Catalog.builtin.emptyMembers(of: definition.kind).members { tree[name] = value }
+        return WatchEvent(.bookmark, Object(tree))
     }
 }
