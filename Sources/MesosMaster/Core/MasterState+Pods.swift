@@ -192,6 +192,12 @@ extension MasterState {
                 frameworks[pod.frameworkID]?.complete(known)
                 continue
             }
+            // What it went through before was told, or is not worth telling any more.
+            if let projection = TaskProjection.tasks(of: tree).first(where: { $0.taskID == key.taskID }),
+                projection.state != .starting, projection.passed.contains(.starting)
+            {
+                known.state = TaskState.starting.rawValue
+            }
             tasks[key] = known
             record.tasks.append(key)
             frameworks[pod.frameworkID]?.tasks.insert(key.taskID)
@@ -221,8 +227,8 @@ extension MasterState {
         guard let key = record.executor, executors[key]?.pod == record.key else { return }
         forgetExecutor(key)
         var failure: JSON = ["agent_id": Message.id(key.agentID), "executor_id": Message.id(key.executorID)]
-        // As wait(2) says it.
-        if let status { failure["status"] = JSON(status > 128 ? status - 128 : status << 8) }
+        // As wait(2) says it; clients expect one even where nobody knows.
+        failure["status"] = JSON(status.map { $0 > 128 ? $0 - 128 : $0 << 8 } ?? -1)
         send(Message.event("FAILURE", "failure", failure), to: key.frameworkID)
         refreshReservations(agent: key.agentID)
         effects.append(.allocate)

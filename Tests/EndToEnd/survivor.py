@@ -1,0 +1,103 @@
+"""A framework on the unmodified pymesos that is told what to do by lines of JSON, and tells what it hears in such lines.
+
+survivor.py MASTER   with FRAMEWORK_ID in the environment it comes back as that framework; with DIE_AT=STATE it is gone
+before it acknowledges the first status of that state.
+
+{"launch": [TASK…]}  a TASK is {"name", "command"} or {"name", "executor": COMMAND, "data": …} for the executor "survivor".
+{"stop": failover}   ends it; the framework stays when failover is true.
+"""
+
+import base64
+import json
+import os
+import sys
+import threading
+import time
+
+from pymesos import MesosSchedulerDriver, Scheduler
+
+
+def say(**line):
+    print(json.dumps(line), flush=True)
+
+
+def scalar(name, value):
+    return {"name": name, "type": "SCALAR", "scalar": {"value": value}}
+
+
+def info(task, agent):
+    result = {
+        "task_id": {"value": task["name"]}, "name": task["name"], "agent_id": agent,
+        "resources": [scalar("cpus", 0.01), scalar("mem", 8)]}
+    if "executor" in task:
+        result["data"] = base64.b64encode(json.dumps(task["data"]).encode()).decode()
+        result["executor"] = {
+            "executor_id": {"value": "survivor"}, "name": "survivor", "command": {"value": task["executor"]},
+            "resources": [scalar("cpus", 0.01), scalar("mem", 64)]}
+    else:
+        result["command"] = {"value": task["command"]}
+    return result
+
+
+class Survivor(Scheduler):
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.wanted = []
+        self.die_at = os.environ.get("DIE_AT")
+
+    def registered(self, driver, framework_id, master):
+        say(registered=framework_id["value"])
+
+    def reregistered(self, driver, master):
+        say(registered=driver.framework_id)
+
+    def resourceOffers(self, driver, offers):
+        for offer in offers:
+            with self.lock:
+                tasks, self.wanted = self.wanted, []
+            # A server that is killed in the middle of this takes the driver along when it is not caught.
+            try:
+                driver.launchTasks(
+                    offer["id"], [info(task, offer["agent_id"]) for task in tasks], {"refuse_seconds": 0.1})
+                if tasks:
+                    say(accepted=[task["name"] for task in tasks])
+            except Exception as error:
+                say(failed=[task["name"] for task in tasks], error=str(error))
+
+    def statusUpdate(self, driver, update):
+        say(
+            task=update["task_id"]["value"], state=update["state"], uuid=update.get("uuid"),
+            reason=update.get("reason"), message=update.get("message"))
+        if update["state"] == self.die_at:
+            os._exit(9)
+        try:
+            driver.acknowledgeStatusUpdate(update)
+            if update["state"] == "TASK_FINISHED":
+                say(acknowledged=update["task_id"]["value"])
+        except Exception as error:
+            say(unacknowledged=update["task_id"]["value"], error=str(error))
+
+    def executorLost(self, driver, executor, agent, status):
+        say(lost=executor["value"], status=status)
+
+
+def main(master):
+    survivor = Survivor()
+    framework = {
+        "user": "root", "name": "survivor", "failover_timeout": 120.0, "checkpoint": True,
+        "capabilities": [{"type": "PARTITION_AWARE"}]}
+    if os.environ.get("FRAMEWORK_ID"):
+        framework["id"] = {"value": os.environ["FRAMEWORK_ID"]}
+    driver = MesosSchedulerDriver(survivor, framework, master, implicit_acknowledgements=False)
+    driver.start()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "stop" in order:
+            driver.stop(order["stop"])
+            break
+        with survivor.lock:
+            survivor.wanted += order["launch"]
+    driver.join()
+
+
+main(*sys.argv[1:])

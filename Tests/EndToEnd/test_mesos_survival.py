@@ -1,0 +1,271 @@
+"""kill -9 of the server, of an executor and of a framework at every phase of a task's life.
+
+No task is lost or runs twice (each writes a line when it begins and one when it ends), and every end is told until it was
+acknowledged.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+from conftest import Cluster, eventually, free_port
+
+HERE = pathlib.Path(__file__).parent
+PYMESOS = os.environ.get("PYMESOS")
+pytestmark = pytest.mark.skipif(not PYMESOS, reason="PYMESOS names no Python with pymesos")
+TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR", "TASK_DROPPED", "TASK_GONE"}
+
+
+@pytest.fixture(scope="module")
+def mesos():
+    directory = tempfile.mkdtemp(prefix="apus-e2e-survival.")
+    port = free_port()
+    cluster = Cluster(
+        directory, "--mesos-port", str(port), "--mesos-agent-port", str(free_port()), "--marathon-port", "0",
+        "--mesos-dns-port", "0", "--dns-port", str(free_port()), "--node-ip", "127.0.0.1",
+        "--pod-cidr", "10.233.0.0/16", "--service-cidr", "10.173.0.0/16")
+    cluster.master = f"127.0.0.1:{port}"
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        if cluster.process.poll() is None:
+            cluster.stop()
+        cluster.down("--purge")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Framework:
+    """A run of survivor.py and what it told."""
+
+    def __init__(self, cluster, framework_id="", die_at=""):
+        self.process = subprocess.Popen(
+            [PYMESOS, str(HERE / "survivor.py"), cluster.master], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "FRAMEWORK_ID": framework_id, "DIE_AT": die_at})
+        self.lines = []
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        self.id = eventually(lambda: self.all("registered"), 40, "registration")[0]
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+
+    def all(self, name):
+        return [line[name] for line in list(self.lines) if name in line]
+
+    def updates(self, task=None):
+        return [line for line in list(self.lines) if "state" in line and task in (None, line["task"])]
+
+    def ends(self):
+        """The different statuses that told a task's end, by task."""
+        result = collections.defaultdict(dict)
+        for update in self.updates():
+            if update["state"] in TERMINAL:
+                result[update["task"]][update["uuid"]] = update
+        return {task: list(statuses.values()) for task, statuses in result.items()}
+
+    def launch(self, tasks):
+        self.process.stdin.write(json.dumps({"launch": tasks}) + "\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, states, names, seconds=90):
+        eventually(
+            lambda: all(any(u["state"] in states for u in self.updates(name)) for name in names), seconds,
+            f"{states} of {names}, told {self.lines[-40:]}")
+
+    def stop(self, failover=False):
+        self.process.stdin.write(json.dumps({"stop": failover}) + "\n")
+        self.process.stdin.flush()
+        self.process.wait(30)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join(10)
+
+
+class Tasks:
+    """Tasks that leave a line when they begin and one when they end."""
+
+    def __init__(self, path):
+        self.file = path / "lines"
+        self.file.touch()
+        self.names = []
+        self.executor = f"{PYMESOS} {HERE / 'survivor_executor.py'} {path}"
+
+    def command(self, name, seconds):
+        self.names.append(name)
+        return {
+            "name": name,
+            "command": f"echo start {name} >> {self.file}; sleep {seconds}; echo end {name} >> {self.file}"}
+
+    def custom(self, name, seconds):
+        self.names.append(name)
+        return {
+            "name": name, "executor": self.executor, "data": {"file": str(self.file), "seconds": seconds}}
+
+    def counts(self):
+        return collections.Counter(self.file.read_text().split("\n")[:-1])
+
+    def assert_once(self, framework, state="TASK_FINISHED"):
+        expected = collections.Counter(f"{what} {name}" for name in self.names for what in ("start", "end"))
+        assert self.counts() == expected
+        for name, ends in framework.ends().items():
+            assert [end["state"] for end in ends] == [state], (name, ends)
+
+    def pid(self):
+        """The executor's process on this machine."""
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if len(words) > 2 and words[1].endswith(b"survivor_executor.py") and words[2].decode() in self.executor:
+                return int(entry.name)
+        return None
+
+
+@pytest.fixture
+def tasks():
+    # What a program writes to /tmp is its own.
+    with tempfile.TemporaryDirectory(prefix="apus-e2e-", dir="/var/tmp") as directory:
+        yield Tasks(pathlib.Path(directory))
+
+
+def restart(cluster):
+    cluster.kill()
+    cluster.start()
+
+
+def pods(cluster, framework):
+    return cluster.get("pods", "-A", "-l", f"mesos.apus.dev/framework-id={framework.id}", "-o", "name").split()
+
+
+def kept(cluster, framework):
+    """What waits for acknowledgements."""
+    held = cluster.get(
+        "pods", "-A", "-l", f"mesos.apus.dev/framework-id={framework.id},!mesos.apus.dev/executor-id", "-o",
+        "jsonpath={.items[*].metadata.finalizers}")
+    return "mesos" in held or cluster.get("tasks.mesos.apus.dev", "-A", "-o", "name")
+
+
+def test_an_executor_of_ones_own_runs_tasks_and_goes_with_its_framework(mesos, tasks):
+    framework = Framework(mesos)
+    framework.launch([tasks.custom("own-1", 0.2)])
+    framework.wait_for({"TASK_FINISHED"}, ["own-1"])
+    # The same executor takes the next one.
+    pid = tasks.pid()
+    framework.launch([tasks.custom("own-2", 0.2), tasks.custom("own-3", 0.2)])
+    framework.wait_for({"TASK_FINISHED"}, ["own-2", "own-3"])
+    assert pid and tasks.pid() == pid
+    assert [u["state"] for u in framework.updates("own-1")] == ["TASK_RUNNING", "TASK_FINISHED"]
+    logs = mesos.kubectl("logs", "-l", f"mesos.apus.dev/framework-id={framework.id}", "--tail", "50").stdout
+    assert "hello from own-2" in logs
+    tasks.assert_once(framework)
+    framework.stop()
+    eventually(lambda: not tasks.pid(), 30, "the executor's end")
+    eventually(lambda: not pods(mesos, framework), 30, "the end of its pods")
+
+
+def test_the_server_is_killed_when_it_has_answered_accept(mesos, tasks):
+    framework = Framework(mesos)
+    framework.launch([tasks.command("accepted", 0.1), tasks.custom("accepted-own", 0.1)])
+    eventually(lambda: framework.all("accepted"), 30, "an accepted offer")
+    restart(mesos)
+    framework.wait_for({"TASK_FINISHED"}, tasks.names)
+    tasks.assert_once(framework)
+    framework.stop()
+
+
+def test_the_server_is_killed_at_every_phase_of_many_tasks(mesos, tasks):
+    framework = Framework(mesos)
+    many = [tasks.command(f"many-{index}", index % 20 * 0.5) for index in range(30)]
+    many += [tasks.custom(f"many-own-{index}", index * 0.8) for index in range(12)]
+    framework.launch(many)
+    framework.wait_for({"TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"}, ["many-0"])
+    for wait in [0.1, 1.5, 0.4]:
+        time.sleep(wait)
+        restart(mesos)
+    framework.wait_for(TERMINAL, tasks.names, 120)
+    tasks.assert_once(framework)
+    eventually(
+        lambda: not mesos.get("tasks.mesos.apus.dev", "-A", "-o", "name"), 30, "the end of acknowledged tasks")
+    framework.stop()
+
+
+@pytest.mark.parametrize("kind", ["command", "custom"])
+def test_an_end_is_told_until_it_is_acknowledged(mesos, tasks, kind):
+    name = f"told-{kind}"
+    first = Framework(mesos, die_at="TASK_FINISHED")
+    first.launch([getattr(tasks, kind)(name, 0.5)])
+    assert first.process.wait(60) == 9
+    restart(mesos)
+    second = Framework(mesos, first.id, die_at="TASK_FINISHED")
+    assert second.process.wait(60) == 9
+    third = Framework(mesos, first.id)
+    third.wait_for({"TASK_FINISHED"}, [name])
+    first.reader.join(10)
+    second.reader.join(10)
+    uuids = {run.ends()[name][0]["uuid"] for run in (first, second, third)}
+    assert len(uuids) == 1, "the same end came as different ones"
+    # Taken note of, and that was written down.
+    eventually(lambda: name in third.all("acknowledged"), 20, "the acknowledgement")
+    eventually(lambda: not kept(mesos, third), 20, "the end of what was kept for it")
+    third.kill()
+    restart(mesos)
+    last = Framework(mesos, first.id)
+    time.sleep(1)
+    assert not last.updates()
+    tasks.assert_once(third)
+    last.stop()
+
+
+@pytest.mark.parametrize("kind", ["command", "custom"])
+def test_a_framework_is_killed_and_hears_what_it_missed(mesos, tasks, kind):
+    first = Framework(mesos)
+    first.launch([getattr(tasks, kind)(f"missed-{kind}-{index}", index) for index in range(4)])
+    first.wait_for({"TASK_RUNNING"}, tasks.names)
+    first.kill()
+    eventually(lambda: tasks.counts()[f"end missed-{kind}-3"], 30, "the last end")
+    second = Framework(mesos, first.id)
+    told = {name for name, ends in first.ends().items()}
+    second.wait_for({"TASK_FINISHED"}, set(tasks.names) - told)
+    tasks.assert_once(second)
+    second.stop()
+
+
+def test_an_executor_is_killed(mesos, tasks):
+    framework = Framework(mesos)
+    framework.launch([tasks.custom("doomed-1", 300), tasks.custom("doomed-2", 300)])
+    framework.wait_for({"TASK_RUNNING"}, tasks.names)
+    os.kill(tasks.pid(), signal.SIGKILL)
+    framework.wait_for({"TASK_FAILED"}, tasks.names)
+    assert all(end[0]["reason"] == "REASON_EXECUTOR_TERMINATED" for end in framework.ends().values())
+    eventually(lambda: framework.all("lost") == ["survivor"], 30, "the executor's loss")
+    # Another takes its place.
+    framework.launch([tasks.custom("after", 0.1)])
+    framework.wait_for({"TASK_FINISHED"}, ["after"])
+    assert tasks.counts()["end after"] == 1
+    framework.stop()
+
+
+def test_an_executor_is_killed_while_the_server_is_dead(mesos, tasks):
+    framework = Framework(mesos)
+    framework.launch([tasks.custom("unseen", 300)])
+    framework.wait_for({"TASK_RUNNING"}, tasks.names)
+    mesos.kill()
+    os.kill(tasks.pid(), signal.SIGKILL)
+    mesos.start()
+    framework.wait_for({"TASK_FAILED"}, tasks.names)
+    assert len(framework.ends()["unseen"]) == 1
+    framework.stop()
