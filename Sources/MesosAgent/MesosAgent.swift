@@ -1,6 +1,6 @@
 public import ClusterClient
 public import ContainerRuntime
-import HTTPWindow
+public import HTTPWindow
 import JSON
 public import Logging
 public import MesosModel
@@ -14,6 +14,9 @@ public import Streaming
 /// It owns no state: tasks of custom executors are objects in the store, everything else is pods. Streams of executors and
 /// sessions in containers end with the process; executors come back by themselves.
 public final class MesosAgent: Service, AgentGateway {
+    /// Paths at which executors prove who they are in their own way, whatever the window's credentials.
+    public static let openPaths: Set<String> = ["/api/v1/executor", "/slave(1)/api/v1/executor"]
+
     /// What the window is told when it is made.
     public struct Configuration: Sendable {
         public var nodeName: String
@@ -25,6 +28,8 @@ public final class MesosAgent: Service, AgentGateway {
         /// The version of the API that is spoken: numbers with dots only, as clients take it apart.
         public var version = "1.12.0"
         public var timeouts = ExecutorTimeouts()
+        /// Those of the window; nil when it lets everybody in.
+        public var credentials: WindowCredentials?
         public init(nodeName: String, address: String, port: Int, dataDirectory: String) {
             self.nodeName = nodeName
             self.address = address
@@ -64,7 +69,7 @@ public final class MesosAgent: Service, AgentGateway {
         self.reconciler = reconciler
         executorCalls = ExecutorCalls(
             caches: caches, sessions: sessions, statuses: statuses, reconciler: reconciler, facts: facts,
-            master: master, logger: logger)
+            master: master, credentials: configuration.credentials, ownAddress: configuration.address, logger: logger)
         let paths = SandboxPaths(caches: caches, dataDirectory: configuration.dataDirectory)
         let sandboxes = SandboxFiles(paths: paths, node: node)
         let usage = ContainerUsage(read: usage)

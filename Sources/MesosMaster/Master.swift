@@ -30,6 +30,8 @@ public final class Master: Service, MasterGateway {
         public var region: String?
         /// Who may do what.
         public var access = WindowAccess.open
+        /// Those of the agents' windows, by which executors get tokens; nil when everybody is let in.
+        public var credentials: WindowCredentials?
 
         public init(
             address: String, port: Int, hostname: String, version: String, agentPort: Int, volumesDirectory: String,

@@ -4,6 +4,9 @@ survivor.py MASTER   with FRAMEWORK_ID in the environment it comes back as that 
 before it acknowledges the first status of that state.
 
 {"launch": [TASK…]}  a TASK is {"name", "command"} or {"name", "executor": COMMAND, "data": …} for the executor "survivor".
+   It may have "resources" [[name, amount]…] and "more" of a TaskInfo.
+{"group": [TASK…]}   the same, as one group on the executor.
+{"kill": name, "seconds": grace}
 {"stop": failover}   ends it; the framework stays when failover is true.
 """
 
@@ -36,13 +39,26 @@ def info(task, agent):
             "resources": [scalar("cpus", 0.01), scalar("mem", 64)]}
     else:
         result["command"] = {"value": task["command"]}
+    for resource in task.get("resources", []):
+        result["resources"].append(scalar(*resource))
+    result.update(task.get("more", {}))
     return result
+
+
+def operation(group, agent):
+    """LAUNCH_GROUP on the executor of its tasks."""
+    tasks = [info(task, agent) for task in group]
+    executor = tasks[0].pop("executor")
+    for task in tasks[1:]:
+        del task["executor"]
+    executor["type"] = "CUSTOM"
+    return executor, {"type": "LAUNCH_GROUP", "launch_group": {"executor": executor, "task_group": {"tasks": tasks}}}
 
 
 class Survivor(Scheduler):
     def __init__(self):
         self.lock = threading.Lock()
-        self.wanted = []
+        self.wanted, self.group = [], []
         self.die_at = os.environ.get("DIE_AT")
 
     def registered(self, driver, framework_id, master):
@@ -55,8 +71,14 @@ class Survivor(Scheduler):
         for offer in offers:
             with self.lock:
                 tasks, self.wanted = self.wanted, []
+                group, self.group = self.group, []
             # A server that is killed in the middle of this takes the driver along when it is not caught.
             try:
+                if group:
+                    executor, launch = operation(group, offer["agent_id"])
+                    executor["framework_id"] = {"value": driver.framework_id}
+                    driver.acceptOffers([offer["id"]], [launch], {"refuse_seconds": 0.1})
+                    continue
                 driver.launchTasks(
                     offer["id"], [info(task, offer["agent_id"]) for task in tasks], {"refuse_seconds": 0.1})
                 if tasks:
@@ -67,7 +89,8 @@ class Survivor(Scheduler):
     def statusUpdate(self, driver, update):
         say(
             task=update["task_id"]["value"], state=update["state"], uuid=update.get("uuid"),
-            reason=update.get("reason"), message=update.get("message"))
+            reason=update.get("reason"), message=update.get("message"), check=update.get("check_status"),
+            healthy=update.get("healthy"))
         if update["state"] == self.die_at:
             os._exit(9)
         try:
@@ -88,15 +111,28 @@ def main(master):
         "capabilities": [{"type": "PARTITION_AWARE"}]}
     if os.environ.get("FRAMEWORK_ID"):
         framework["id"] = {"value": os.environ["FRAMEWORK_ID"]}
-    driver = MesosSchedulerDriver(survivor, framework, master, implicit_acknowledgements=False)
+    secret = os.environ.get("PRINCIPAL", "").split()
+    if secret:
+        framework["principal"] = secret[0]
+    driver = MesosSchedulerDriver(
+        survivor, framework, master, implicit_acknowledgements=False, principal=secret[0] if secret else None,
+        secret=secret[1] if secret else None)
     driver.start()
     for line in sys.stdin:
         order = json.loads(line)
         if "stop" in order:
             driver.stop(order["stop"])
             break
+        if "kill" in order:
+            # pymesos has no way to say how.
+            driver._send({
+                "type": "KILL", "framework_id": {"value": driver.framework_id}, "kill": {
+                    "task_id": {"value": order["kill"]},
+                    "kill_policy": {"grace_period": {"nanoseconds": int(order["seconds"] * 1e9)}}}})
+            continue
         with survivor.lock:
-            survivor.wanted += order["launch"]
+            survivor.wanted += order.get("launch", [])
+            survivor.group += order.get("group", [])
     driver.join()
 
 

@@ -16,6 +16,11 @@ class Survivor(Executor):
     def launchTask(self, driver, task):
         threading.Thread(target=self.run, args=(driver, task), daemon=True).start()
 
+    def launchTaskGroup(self, driver, tasks):
+        print("a group of", sorted(task["name"] for task in tasks), file=sys.stderr, flush=True)
+        for task in tasks:
+            self.launchTask(driver, task)
+
     def run(self, driver, task):
         name, data = task["task_id"]["value"], json.loads(base64.b64decode(task["data"]))
 

@@ -4,24 +4,18 @@ No task is lost or runs twice (each writes a line when it begins and one when it
 acknowledged.
 """
 
-import collections
-import json
 import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 from conftest import Cluster, eventually, free_port
+from survivors import PYMESOS, Framework, Tasks
 
-HERE = pathlib.Path(__file__).parent
-PYMESOS = os.environ.get("PYMESOS")
 pytestmark = pytest.mark.skipif(not PYMESOS, reason="PYMESOS names no Python with pymesos")
-TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR", "TASK_DROPPED", "TASK_GONE"}
 
 
 @pytest.fixture(scope="module")
@@ -41,98 +35,6 @@ def mesos():
             cluster.stop()
         cluster.down("--purge")
         shutil.rmtree(directory, ignore_errors=True)
-
-
-class Framework:
-    """A run of survivor.py and what it told."""
-
-    def __init__(self, cluster, framework_id="", die_at=""):
-        self.process = subprocess.Popen(
-            [PYMESOS, str(HERE / "survivor.py"), cluster.master], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "FRAMEWORK_ID": framework_id, "DIE_AT": die_at})
-        self.lines = []
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        self.id = eventually(lambda: self.all("registered"), 40, "registration")[0]
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.append(json.loads(line))
-
-    def all(self, name):
-        return [line[name] for line in list(self.lines) if name in line]
-
-    def updates(self, task=None):
-        return [line for line in list(self.lines) if "state" in line and task in (None, line["task"])]
-
-    def ends(self):
-        """The different statuses that told a task's end, by task."""
-        result = collections.defaultdict(dict)
-        for update in self.updates():
-            if update["state"] in TERMINAL:
-                result[update["task"]][update["uuid"]] = update
-        return {task: list(statuses.values()) for task, statuses in result.items()}
-
-    def launch(self, tasks):
-        self.process.stdin.write(json.dumps({"launch": tasks}) + "\n")
-        self.process.stdin.flush()
-
-    def wait_for(self, states, names, seconds=90):
-        eventually(
-            lambda: all(any(u["state"] in states for u in self.updates(name)) for name in names), seconds,
-            f"{states} of {names}, told {self.lines[-40:]}")
-
-    def stop(self, failover=False):
-        self.process.stdin.write(json.dumps({"stop": failover}) + "\n")
-        self.process.stdin.flush()
-        self.process.wait(30)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join(10)
-
-
-class Tasks:
-    """Tasks that leave a line when they begin and one when they end."""
-
-    def __init__(self, path):
-        self.file = path / "lines"
-        self.file.touch()
-        self.names = []
-        self.executor = f"{PYMESOS} {HERE / 'survivor_executor.py'} {path}"
-
-    def command(self, name, seconds):
-        self.names.append(name)
-        return {
-            "name": name,
-            "command": f"echo start {name} >> {self.file}; sleep {seconds}; echo end {name} >> {self.file}"}
-
-    def custom(self, name, seconds):
-        self.names.append(name)
-        return {
-            "name": name, "executor": self.executor, "data": {"file": str(self.file), "seconds": seconds}}
-
-    def counts(self):
-        return collections.Counter(self.file.read_text().split("\n")[:-1])
-
-    def assert_once(self, framework, state="TASK_FINISHED"):
-        expected = collections.Counter(f"{what} {name}" for name in self.names for what in ("start", "end"))
-        assert self.counts() == expected
-        for name, ends in framework.ends().items():
-            assert [end["state"] for end in ends] == [state], (name, ends)
-
-    def pid(self):
-        """The executor's process on this machine."""
-        for entry in pathlib.Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if len(words) > 2 and words[1].endswith(b"survivor_executor.py") and words[2].decode() in self.executor:
-                return int(entry.name)
-        return None
 
 
 @pytest.fixture
@@ -196,7 +98,7 @@ def test_the_server_is_killed_at_every_phase_of_many_tasks(mesos, tasks):
     for wait in [0.1, 1.5, 0.4]:
         time.sleep(wait)
         restart(mesos)
-    framework.wait_for(TERMINAL, tasks.names, 120)
+    framework.wait_for({"TASK_FINISHED"}, tasks.names, 120)
     tasks.assert_once(framework)
     eventually(
         lambda: not mesos.get("tasks.mesos.apus.dev", "-A", "-o", "name"), 30, "the end of acknowledged tasks")

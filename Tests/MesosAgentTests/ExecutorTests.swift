@@ -87,6 +87,40 @@ import Testing
         }
     }
 
+    @Test("A group is given as a whole once all of it is there; one that is killed before takes the others along")
+    func groups() async throws {
+        try await TestAgent.run { test in
+            try await test.makeExecutor()
+            try await eventually { (try await test.get("/state")?["frameworks"].elements.count ?? 0) == 1 }
+            let executor = try await TestExecutor.subscribe(test)
+            _ = try await executor.expect("SUBSCRIBED")
+            try await test.makeTask("t1", group: ["t1", "t2"])
+            try await test.makeTask("alone")
+            #expect(try await executor.expect("LAUNCH")["task"]["task_id"]["value"] == "alone")
+            try await test.makeTask("t2", group: ["t1", "t2"])
+            let tasks = try await executor.expect("LAUNCH_GROUP")["task_group"]["tasks"].elements
+            #expect(tasks.map { $0["task_id"]["value"].string } == ["t1", "t2"])
+
+            try await test.makeTask("t3", group: ["t3", "t4"])
+            try await test.requestKill("t3")
+            try await test.makeTask("t4", group: ["t3", "t4"])
+            for id in ["t3", "t4"] {
+                try await eventually { try await test.status(id)["state"] == "TASK_KILLED" }
+            }
+            // What was given once is not given again, and what comes back unknown is.
+            let again = try await TestExecutor.subscribe(
+                test, tasks: [["name": "t1", "task_id": ["value": "t1"], "agent_id": ["value": "m-S0"]]])
+            _ = try await again.expect("SUBSCRIBED")
+            var launched: Set<String> = []
+            for _ in 1...2 {
+                let event = try await again.next() ?? .null
+                let tasks = event["launch_group"]["task_group"]["tasks"].elements + [event["launch"]["task"]]
+                launched.formUnion(tasks.compactMap { $0["task_id"]["value"].string })
+            }
+            #expect(launched == ["alone", "t2"])
+        }
+    }
+
     @Test("Tasks end with their executor, and its pod goes when nobody waits for them")
     func death() async throws {
         try await TestAgent.run { test in

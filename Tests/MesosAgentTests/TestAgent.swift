@@ -141,7 +141,8 @@ struct TestAgent: Sendable {
             return true
         }
     }
-    func makeTask(_ id: String) async throws {
+    /// - Parameter group: the ids of all tasks of its group.
+    func makeTask(_ id: String, group: [String] = []) async throws {
         try await client.create(
             MesosNames.tasks,
             [
@@ -151,7 +152,7 @@ struct TestAgent: Sendable {
                 ],
                 "spec": [
                     "frameworkID": "m-0000", "executorID": "e1", "agentID": "m-S0", "node": "n1",
-                    "pod": .string(Self.executorPod.name),
+                    "pod": .string(Self.executorPod.name), "group": JSON(group),
                     "info": [
                         "name": .string(id), "task_id": ["value": .string(id)], "agent_id": ["value": "m-S0"],
                     ],

@@ -12,6 +12,8 @@ struct TaskRecord: Sendable {
     /// The executor's pod.
     let pod: ObjectKey
     let info: JSON
+    /// Ids of the tasks of its group, with its own; empty for a task that came alone.
+    let group: [String]
     let state: String
     /// Statuses that the framework has not acknowledged, oldest first.
     let updates: [JSON]
@@ -30,6 +32,7 @@ struct TaskRecord: Sendable {
         node = spec["node"].string ?? ""
         pod = ObjectKey(namespace: object.namespace, name: spec["pod"].string ?? "")
         info = spec["info"]
+        group = spec["group"].elements.compactMap(\.string)
         state = status["state"].string ?? "TASK_STAGING"
         updates = status["updates"].elements
         acknowledged = status["acknowledged"].string
@@ -37,6 +40,10 @@ struct TaskRecord: Sendable {
         killPolicy = status["killPolicy"]
     }
 
+    /// The object of another task of its group.
+    func sibling(_ id: String) -> ObjectKey {
+        ObjectKey(namespace: key.namespace, name: MesosNames.podName(taskID: id, frameworkID: frameworkID))
+    }
     var id: String { info["task_id"]["value"].string ?? key.name }
     var isTerminal: Bool { TaskStates.isTerminal(state) }
     /// An executor has said something about the task: it knows it.

@@ -177,6 +177,8 @@ struct ContainerCalls: Sendable {
     private func kill(_ path: ContainerPath, _ body: JSON) async throws -> WindowResponse {
         let number = body["signal"].int ?? 9
         guard (1...64).contains(number) else { throw WindowError(400, "There is no signal \(number)") }
+        // One that is being launched is waited for.
+        for _ in 0..<3000 where await table.isStarting(path) { try await Task.sleep(for: .milliseconds(10)) }
         if let container = await table.container(path) {
             do {
                 try await signal(container, number)
@@ -207,12 +209,27 @@ struct ContainerCalls: Sendable {
         return WindowResponse(200)
     }
 
-    /// Signals the processes of a nested container. A session has no call for that: they are found by their environment.
+    /// Signals the processes of a nested container, once there are any: right after the launch its program may be about
+    /// to begin.
     private func signal(_ container: NestedContainer, _ number: Int) async throws {
+        let end = ContinuousClock.now + .seconds(10)
+        while try await !findAndSignal(container, number) {
+            guard await table.container(container.path) != nil else { return }
+            if ContinuousClock.now > end { throw WindowError(500, "its processes cannot be found") }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// A session has no call for that: its processes are found by their environment.
+    /// - Returns: false when there are none.
+    private func findAndSignal(_ container: NestedContainer, _ number: Int) async throws -> Bool {
         let script = """
+            none=3
             for p in /proc/[0-9]*; do
-              if tr '\\000' '\\n' <$p/environ 2>/dev/null | grep -qxF "$0"; then kill -"$1" "${p#/proc/}" 2>/dev/null; fi
-            done; true
+              if tr '\\000' '\\n' <$p/environ 2>/dev/null | grep -qxF "$0"; then
+                kill -"$1" "${p#/proc/}" 2>/dev/null && none=0
+              fi
+            done; exit $none
             """
         var options = ExecOptions()
         options.command = ["/bin/sh", "-c", script, container.marker, String(number)]
@@ -222,6 +239,8 @@ struct ContainerCalls: Sendable {
         for try await _ in session.output {}
         let exit = try await session.exit()
         await session.close()
+        if exit == .code(3) { return false }
         if exit != .code(0) { throw WindowError(500, "its processes cannot be found: \(exit)") }
+        return true
     }
 }

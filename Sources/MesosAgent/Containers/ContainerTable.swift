@@ -29,6 +29,7 @@ actor ContainerTable {
     var running: [ContainerPath] { live.keys.sorted { $0.description < $1.description } }
     func container(_ path: ContainerPath) -> NestedContainer? { live[path] }
     func isKnown(_ path: ContainerPath) -> Bool { isStartingOrRunning(path) || ended[path] != nil }
+    func isStarting(_ path: ContainerPath) -> Bool { starting.contains(path) }
     private func isStartingOrRunning(_ path: ContainerPath) -> Bool { live[path] != nil || starting.contains(path) }
 
     /// Takes the id for a container that is about to start.

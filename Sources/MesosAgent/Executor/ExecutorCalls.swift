@@ -16,6 +16,10 @@ struct ExecutorCalls: Sendable {
     let reconciler: ExecutorReconciler
     let facts: AgentFacts
     let master: MasterLink
+    /// Nil: everybody may call.
+    let credentials: WindowCredentials?
+    /// Where this machine's own calls may come from, beside loopback.
+    let ownAddress: String
     let logger: Logger
 
     func handle(_ request: WindowRequest) async throws -> WindowResponse {
@@ -23,11 +27,13 @@ struct ExecutorCalls: Sendable {
             throw WindowError(405, "Expecting one of { 'POST' }, but received '\(request.method)'")
         }
         guard caches.areSynced else { throw WindowError(503, "Agent has not finished recovery") }
+        try admit(request)
         let format = try ContentTypes.ofBody(request)
         let call = try await Messages.decode(
             request.body(limit: Self.maximumBytes), as: "mesos.v1.executor.Call", format: format)
         let key = ExecutorKey(
             framework: call["framework_id"]["value"].string ?? "", executor: call["executor_id"]["value"].string ?? "")
+        try authorize(request, key)
         guard let pod = caches.executorPod(key) else {
             if caches.framework(key.framework) == nil {
                 throw WindowError(400, "Framework cannot be found")
@@ -56,6 +62,29 @@ struct ExecutorCalls: Sendable {
             throw WindowError(501, "Unknown call \(other)")
         }
         return WindowResponse(202)
+    }
+
+    // MARK: Who calls
+
+    /// Refuses before anything is read what cannot be an executor's: a call without proof from another machine.
+    ///
+    /// An executor proves itself by the token in its environment. Clients that know of no tokens, as pymesos, say
+    /// nothing: on this machine the ids of framework and executor are proof enough.
+    private func admit(_ request: WindowRequest) throws {
+        guard credentials != nil, request.principal == nil, request.header("authorization") == nil else { return }
+        let host = request.remoteAddress.lastIndex(of: ":").map { request.remoteAddress[..<$0] } ?? ""
+        guard host.hasPrefix("127.") || host == "::1" || host == ownAddress else {
+            throw WindowError(401, "an executor needs the token in MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
+        }
+    }
+
+    private func authorize(_ request: WindowRequest, _ key: ExecutorKey) throws {
+        guard let credentials, request.principal == nil, let header = request.header("authorization") else { return }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        let token = parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : ""
+        guard credentials.isValid(executorToken: token, framework: key.framework, executor: key.executor) else {
+            throw WindowError(401, "this is not the token of \(key)")
+        }
     }
 
     private func expectSession(_ key: ExecutorKey, _ pod: NodePod) throws {

@@ -83,19 +83,45 @@ struct ExecutorReconciler: Sendable {
         }
         if !session.isLaunched(id) {
             if record.isKillRequested, !record.hasHistory { return try await endUnlaunched(record) }
-            if session.launch(id) { session.send(ExecutorEvents.launch(record.info)) }
+            if !record.group.isEmpty {
+                try await launchGroup(of: record, session)
+            } else if session.launch(id) {
+                session.send(ExecutorEvents.launch(record.info))
+            }
         }
         if record.isKillRequested, session.kill(id) {
             session.send(ExecutorEvents.kill(id, policy: record.killPolicy))
         }
     }
 
-    /// A task that was killed before any executor was given it.
+    /// Gives an executor a group as a whole, as soon as all of it is there.
+    private func launchGroup(of record: TaskRecord, _ session: ExecutorSession) async throws {
+        let members = record.group.compactMap { caches.tasks[record.sibling($0)] }
+        if members.count < record.group.count {
+            let patience = (record.created ?? .now) + timeouts.missingPod
+            if Timestamp.now < patience {
+                let wait = patience - Timestamp.now + .milliseconds(10)
+                return queue.add(.task(record.key, id: record.id, pod: record.pod), after: wait)
+            }
+        }
+        if members.contains(where: { ($0.isKillRequested || $0.isTerminal) && !session.isLaunched($0.id) }),
+            !members.contains(where: { session.isLaunched($0.id) })
+        {
+            return try await endUnlaunched(record)
+        }
+        let fresh = session.launch(members.filter { !$0.isTerminal }.map(\.id))
+        guard !fresh.isEmpty else { return }
+        session.send(ExecutorEvents.launchGroup(members.filter { fresh.contains($0.id) }.map(\.info)))
+    }
+
+    /// A task that was killed before any executor was given it; it takes along those of its group.
     private func endUnlaunched(_ record: TaskRecord) async throws {
         // An executor of a process before us may have been given it and be on its way back.
         if let pod = caches.pods[record.pod], !pod.isEnded, mayKnowTasks(pod) { return }
+        let others = record.group.compactMap { caches.tasks[record.sibling($0)] }
+        let records = [record] + others.filter { $0.key != record.key && !$0.isTerminal && !$0.hasHistory }
         try await end(
-            [record], "TASK_KILLED", reason: "REASON_TASK_KILLED_DURING_LAUNCH",
+            records.filter { !$0.isTerminal }, "TASK_KILLED", reason: "REASON_TASK_KILLED_DURING_LAUNCH",
             message: "The task was killed before its executor was given it", pod: nil)
     }
 
@@ -158,6 +184,10 @@ struct ExecutorReconciler: Sendable {
     /// What the end of an executor means for the tasks that it had.
     private func ending(of pod: NodePod) -> (state: String, reason: String, message: String) {
         let terminated = pod.containers.first?.terminated
+        if pod.object.tree["status"]["reason"] == "Evicted" {
+            let text = pod.object.tree["status"]["message"].string ?? "The executor was evicted"
+            return ("TASK_FAILED", TaskProjection.reason(ofEviction: text), text)
+        }
         if let terminated {
             if terminated.reason == "OOMKilled" {
                 return ("TASK_FAILED", "REASON_CONTAINER_LIMITATION_MEMORY", "Memory limit exceeded")

@@ -50,6 +50,14 @@ final class ExecutorSession: Sendable {
 
     /// - Returns: true when the executor had not been given the task yet.
     func launch(_ task: String) -> Bool { state.withLock { $0.launched.insert(task).inserted } }
+    /// - Returns: which of several tasks the executor had not been given yet.
+    func launch(_ tasks: [String]) -> Set<String> {
+        state.withLock { state in
+            let fresh = Set(tasks).subtracting(state.launched)
+            state.launched.formUnion(fresh)
+            return fresh
+        }
+    }
     func isLaunched(_ task: String) -> Bool { state.withLock { $0.launched.contains(task) } }
     /// - Returns: true when the executor had not been told yet.
     func kill(_ task: String) -> Bool { state.withLock { $0.killed.insert(task).inserted } }

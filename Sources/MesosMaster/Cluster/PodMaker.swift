@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 import MesosModel
 import ObjectModel
@@ -20,6 +21,7 @@ struct PodMaker {
         }
     }
     private let place: PodBuilder.Place
+    private let credentials: WindowCredentials?
 
     init(framework: FrameworkRecord, agent: AgentRecord, role: String, settings: Master.Configuration) {
         var place = PodBuilder.Place(
@@ -27,6 +29,7 @@ struct PodMaker {
             framework: framework.info, frameworkID: framework.id, role: role)
         place.volumesFolder = settings.volumesDirectory
         self.place = place
+        credentials = settings.credentials
     }
 
     /// The pod of a command task.
@@ -39,6 +42,9 @@ struct PodMaker {
 
     /// The pod of a framework's own executor.
     func executor(_ executor: JSON) throws -> Made {
+        var place = place
+        place.executorToken = credentials?.executorToken(
+            framework: place.frameworkID, executor: executor["executor_id"]["value"].string ?? "")
         var tree = try PodBuilder.pod(executor: executor, place: place)
         // Its tasks are charged beside it while they run, and a pod's limits do not grow with them.
         tree["spec"]["containers"][0]["resources"].removeMember("limits")

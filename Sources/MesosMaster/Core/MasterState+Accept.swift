@@ -199,7 +199,7 @@ extension MasterState {
     private mutating func launch(
         _ info: JSON, _ resources: Resources, _ own: Resources, on key: ExecutorKey, _ executor: JSON,
         _ maker: PodMaker,
-        _ pool: inout Pool
+        _ pool: inout Pool, group: [String] = []
     ) throws {
         let taskKey = TaskKey(pool.framework.id, info["task_id"]["value"].string ?? "")
         let made = try maker.executor(executor)
@@ -219,7 +219,7 @@ extension MasterState {
             Claim(
                 .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name, resources: resources.vector,
                 portRanges: resources.portRanges))
-        let tree: JSON = [
+        var tree: JSON = [
             "apiVersion": "mesos.apus.dev/v1", "kind": "Task",
             "metadata": [
                 "name": .string(object.name), "namespace": .string(object.namespace),
@@ -232,6 +232,7 @@ extension MasterState {
             ],
             "status": ["state": "TASK_STAGING", "updates": []],
         ]
+        if !group.isEmpty { tree["spec"]["group"] = JSON(group) }
         pool.launches.append(
             Launch(pod: nil, object: .init(key: object, tree: tree), role: pool.role, tasks: [taskKey]))
     }
@@ -250,7 +251,13 @@ extension MasterState {
         do {
             try TaskRules.checkGroup(infos, executor, framework)
             // A default executor that runs already takes nothing more.
-            if isNew { own = try TaskRules.executorResources(executor) }
+            if isNew {
+                own = try TaskRules.executorResources(executor)
+            } else if let known = executors[
+                ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")]
+            {
+                try TaskRules.checkSame(known.info, executor, framework)
+            }
             total += own
         } catch {
             shared = "\(error)"
@@ -260,7 +267,7 @@ extension MasterState {
                 if executor["framework_id"].isNull { executor["framework_id"] = Message.id(framework) }
                 let resources = try TaskRules.resources(of: &infos[index], role: pool.role, in: pool.framework)
                 try TaskRules.checkInGroup(infos[index])
-                try TaskRules.check(infos[index], in: self, pool, isInGroup: true)
+                try TaskRules.check(infos[index], in: self, pool, groupType: executor["type"].string ?? "")
                 each.append(resources)
                 total += resources
             } catch {
@@ -277,6 +284,15 @@ extension MasterState {
             let maker = PodMaker(
                 framework: pool.framework, agent: pool.agent, role: pool.role, settings: configuration)
             do {
+                if executor["type"] == "CUSTOM" {
+                    // Its tasks are objects, and its executor gets them together.
+                    let ids = infos.compactMap { $0["task_id"]["value"].string }
+                    for (info, resources) in zip(infos, each) {
+                        try launch(info, resources, own, on: key, executor, maker, &pool, group: ids)
+                    }
+                    pool.left -= total
+                    return
+                }
                 pod = try maker.group(infos, executor: executor, chargesExecutor: isNew)
             } catch {
                 shared = "\(error)"

@@ -196,7 +196,7 @@ extension MasterState {
             if let projection = TaskProjection.tasks(of: tree).first(where: { $0.taskID == key.taskID }),
                 projection.state != .starting, projection.passed.contains(.starting)
             {
-                known.state = TaskState.starting.rawValue
+                known.state = "TASK_STARTING"
             }
             tasks[key] = known
             record.tasks.append(key)

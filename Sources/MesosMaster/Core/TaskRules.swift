@@ -30,7 +30,8 @@ enum TaskRules {
         }
     }
 
-    static func check(_ info: JSON, in state: MasterState, _ pool: MasterState.Pool, isInGroup: Bool = false) throws {
+    /// - Parameter groupType: the type of the group's executor; nil for a task that comes alone.
+    static func check(_ info: JSON, in state: MasterState, _ pool: MasterState.Pool, groupType: String? = nil) throws {
         let id = info["task_id"]["value"].string ?? ""
         if let problem = MesosIDs.problem(id) { throw MesosError(.invalid, "Task ID '\(id)' is invalid: \(problem)") }
         if state.tasks[TaskKey(pool.framework.id, id)] != nil {
@@ -43,12 +44,14 @@ enum TaskRules {
         }
         let hasCommand = info["command"].object != nil
         let hasExecutor = info["executor"].object != nil
-        if isInGroup ? !hasCommand : hasCommand == hasExecutor {
+        // What a task of a framework's own executor does, its executor knows.
+        let isComplete = groupType == nil ? hasCommand != hasExecutor : hasCommand || groupType == "CUSTOM"
+        if !isComplete {
             throw MesosError(
                 .invalid, "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present")
         }
         if hasCommand {
-            try checkCommand(info["command"], hasImage: PodMaker.image(info["container"]) != nil || isInGroup)
+            try checkCommand(info["command"], hasImage: PodMaker.image(info["container"]) != nil || groupType != nil)
         }
         if hasExecutor { try checkExecutor(info["executor"], pool.framework.id) }
         if let grace = info["kill_policy"]["grace_period"]["nanoseconds"].int, grace < 0 {
@@ -144,11 +147,12 @@ enum TaskRules {
             throw MesosError(
                 .invalid, "ExecutorInfo has an invalid FrameworkID (Actual: \(owner) vs Expected: \(framework))")
         }
-        guard executor["type"].string == "DEFAULT" else {
-            throw MesosError(
-                .invalid, "Task groups run on the DEFAULT executor; a CUSTOM one takes tasks by LAUNCH")
+        switch executor["type"].string {
+        case "DEFAULT": break
+        case "CUSTOM": try checkExecutor(executor, framework)
+        default: throw MesosError(.invalid, "'ExecutorInfo.type' must be DEFAULT or CUSTOM")
         }
-        if executor["command"].object != nil {
+        if executor["type"] == "DEFAULT", executor["command"].object != nil {
             throw MesosError(.invalid, "'ExecutorInfo.command' must not be set for 'DEFAULT' executor")
         }
         let sums = PodMaker.scalars(executor["resources"].elements)

@@ -3,6 +3,9 @@ public import ObjectModel
 
 /// Names that the windows agree on: labels and annotations of pods, kinds of their objects, and the safe forms of ids.
 public enum MesosNames {
+    /// Type of a pod's condition that tells the newest result of a task's check; the container's name follows.
+    public static let checkCondition = "check.mesos.apus.dev/"
+
     // MARK: Labels of pods
 
     /// Label: the framework whose task a pod is.

@@ -101,7 +101,10 @@ extension PodBuilder {
             maximum["memory"] = .string(Self.memory(memory + Int64(addedMemory) * 1000))
         }
         let plainDisk = resources.filter { $0.disk == nil }.scalarQuantities["disk"] ?? 0
-        if plainDisk > 0 { requests["ephemeral-storage"] = .string(Self.memory(plainDisk)) }
+        if plainDisk > 0 {
+            requests["ephemeral-storage"] = .string(Self.memory(plainDisk))
+            maximum["ephemeral-storage"] = .string(Self.memory(plainDisk))
+        }
         if let gpus = amounts["gpus"], gpus > 0 {
             let count = JSON.string(String((gpus + 999) / 1000))
             requests["nvidia.com/gpu"] = count

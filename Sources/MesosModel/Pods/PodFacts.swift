@@ -54,6 +54,13 @@ struct PodFacts: Sendable {
         return finished.seconds >= request.seconds
     }
 
+    /// The newest result of a container's check, with its exit code or HTTP status; nil before the first.
+    func check(_ container: String) -> (isSuccess: Bool, code: Int?)? {
+        let type = MesosNames.checkCondition + container
+        guard let found = status["conditions"].elements.first(where: { $0["type"].string == type }) else { return nil }
+        return (found["status"] == "True", found["message"].string.flatMap { Int($0) })
+    }
+
     /// A container's facts by its name.
     func container(_ name: String) -> ContainerFacts {
         let entry = status["containerStatuses"].elements.first { $0["name"].string == name }

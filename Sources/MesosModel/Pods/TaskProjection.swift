@@ -158,13 +158,21 @@ public struct TaskProjection: Sendable {
                 reason: "REASON_MAX_COMPLETION_TIME_REACHED")
         }
         if pod.reason == "Evicted" {
+            let text = pod.message ?? "Pod was evicted"
             return Verdict(
-                state: .failed, message: pod.message ?? "Pod was evicted", reason: "REASON_CONTAINER_LIMITATION",
-                source: "SOURCE_AGENT")
+                state: .failed, message: text, reason: Self.reason(ofEviction: text), source: "SOURCE_AGENT")
         }
         if facts.exitCode == 0 { return Verdict(state: .finished, message: "Command exited with status 0") }
         return Verdict(
             state: .failed, message: facts.endText, reason: "REASON_COMMAND_EXECUTOR_FAILED")
+    }
+
+    /// The reason of a task's end when the node evicted its pod, by the node's words: more disk than it may, or the
+    /// node's own need.
+    public static func reason(ofEviction message: String) -> String {
+        let signs = ["local storage usage exceeds", "local ephemeral storage limit", "EmptyDir volume"]
+        return signs.contains(where: message.contains)
+            ? "REASON_CONTAINER_LIMITATION_DISK" : "REASON_CONTAINER_LIMITATION"
     }
 
     private func killed(_ facts: ContainerFacts) -> Verdict {
@@ -201,11 +209,19 @@ public struct TaskProjection: Sendable {
         if state == .running || state == .killing {
             status.setMember("healthy", healthy.map(JSON.bool))
             status.setMember("check_status", checkStatus)
+            if state == .running, healthy != nil {
+                status["reason"] = "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED"
+            } else if state == .running, checkResult != nil {
+                status["reason"] = "REASON_TASK_CHECK_STATUS_UPDATED"
+            }
         } else if state == .killed, facts.wasUnhealthy {
             status["healthy"] = false
         }
         if verdict.reason == "REASON_CONTAINER_LIMITATION_MEMORY" {
             status["limitation"] = ["resources": .array(info["resources"].elements.filter { $0["name"] == "mem" })]
+        }
+        if verdict.reason == "REASON_CONTAINER_LIMITATION_DISK" {
+            status["limitation"] = ["resources": .array(info["resources"].elements.filter { $0["name"] == "disk" })]
         }
         if state == .unreachable {
             status["unreachable_time"] = ["nanoseconds": .integer(Int64((timestamp(of: state) ?? 0) * 1e9))]
@@ -219,7 +235,9 @@ public struct TaskProjection: Sendable {
     /// The sixteen bytes that acknowledge a state.
     public func uuid(of state: TaskState) -> [UInt8] {
         let health = state == .running ? healthy.map { $0 ? "healthy" : "unhealthy" } ?? "" : ""
-        return MesosNames.uuidBytes([pod.uid, taskID, state.rawValue, health])
+        var parts = [pod.uid, taskID, state.rawValue, health]
+        if state == .running, let result = checkResult { parts.append("\(result.isSuccess) \(result.code ?? -1)") }
+        return MesosNames.uuidBytes(parts)
     }
 
     /// The result of the task's health check; nil without one, or before its first result.
@@ -228,13 +246,27 @@ public struct TaskProjection: Sendable {
         return facts.isReady ? true : facts.isPastStartup ? false : nil
     }
 
+    /// The newest result of the task's check; nil without one, before its first result, and beside a health check, whose
+    /// probe takes its place.
+    private var checkResult: (isSuccess: Bool, code: Int?)? {
+        guard !info["check"].isNull, info["health_check"].isNull, facts.phase == .running else { return nil }
+        return pod.check(container)
+    }
+
     private var checkStatus: JSON? {
         guard let type = info["check"]["type"].string, facts.phase == .running else { return nil }
         var result: JSON = ["type": .string(type)]
+        // Without a result, as before the first and after one that took too long, the message is there and empty.
         switch type {
-        case "COMMAND": result["command"] = ["exit_code": facts.isReady ? 0 : 1]
-        case "HTTP": result["http"] = ["status_code": facts.isReady ? 200 : 500]
-        case "TCP": result["tcp"] = ["succeeded": .bool(facts.isReady)]
+        case "COMMAND":
+            result["command"] = [:]
+            if let code = checkResult?.code { result["command"]["exit_code"] = JSON(code) }
+        case "HTTP":
+            result["http"] = [:]
+            if let code = checkResult?.code { result["http"]["status_code"] = JSON(code) }
+        case "TCP":
+            result["tcp"] = [:]
+            if let found = checkResult { result["tcp"]["succeeded"] = .bool(found.isSuccess) }
         default: return nil
         }
         return result

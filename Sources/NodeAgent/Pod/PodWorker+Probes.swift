@@ -1,10 +1,20 @@
 import ContainerRuntime
+import JSON
 import ObjectModel
 
 /// One probe of one running container.
 struct ProbeKey: Sendable, Hashable {
     var container: String
     var kind: Probe.Kind
+}
+
+/// Conditions that tell the newest result of a Mesos task's check: `True` or `False`, with the exit code or HTTP status
+/// as the message.
+private enum CheckCondition {
+    /// The container's name follows.
+    static let prefix = "check.mesos.apus.dev/"
+    static let task = "mesos.apus.dev/task"
+    static let group = "mesos.apus.dev/task-group"
 }
 
 extension PodWorker {
@@ -37,7 +47,7 @@ extension PodWorker {
                 var state = ProbeState(probe)
                 var next = ContinuousClock.now
                 while !Task.isCancelled {
-                    let outcome = await prober.run(probe, container: container, id: record.id, address: address)
+                    let (outcome, code) = await prober.run(probe, container: container, id: record.id, address: address)
                     if Task.isCancelled { return }
                     var decided: Bool?
                     switch outcome {
@@ -47,12 +57,33 @@ extension PodWorker {
                     }
                     guard let self else { return }
                     await self.probed(key, container, outcome, decided: decided)
+                    if key.kind == .readiness { await self.checked(container, outcome, code) }
                     // Steady beats, but never two at once after a slow one.
                     next = max(next + .seconds(probe.periodSeconds), .now)
                     try? await Task.sleep(until: next, clock: .continuous)
                 }
             }
         }
+    }
+
+    /// Tells what a check of a Mesos task found, for its framework, which is told every result.
+    private func checked(_ container: ContainerSpec, _ outcome: ProbeOutcome, _ code: Int?) {
+        let annotations = pod.object.tree["metadata"]["annotations"]
+        guard !annotations[CheckCondition.task].isNull || !annotations[CheckCondition.group].isNull else { return }
+        let isSuccess: Bool
+        switch outcome {
+        case .success, .warning: isSuccess = true
+        case .failure: isSuccess = false
+        case .unknown: return
+        }
+        var condition: JSON = [
+            "type": .string(CheckCondition.prefix + container.name), "status": isSuccess ? "True" : "False",
+        ]
+        if let code { condition["message"] = .string(String(code)) }
+        guard !moreConditions.contains(condition) else { return }
+        moreConditions.removeAll { $0["type"] == condition["type"] }
+        moreConditions.append(condition)
+        wake.yield()
     }
 
     private func probed(_ key: ProbeKey, _ container: ContainerSpec, _ outcome: ProbeOutcome, decided: Bool?) {

@@ -38,26 +38,27 @@ struct Prober: Sendable {
     // MARK: Probes
 
     /// - Parameter address: the pod's address.
-    func run(_ probe: Probe, container: ContainerSpec, id: String, address: String) async -> ProbeOutcome {
+    /// - Returns: how it went, and the exit code or HTTP status that said so.
+    func run(_ probe: Probe, container: ContainerSpec, id: String, address: String) async -> (ProbeOutcome, Int?) {
         let timeout = Duration.seconds(probe.timeoutSeconds)
         switch probe.handler {
         case .exec(let command):
             return await exec(command, id: id, timeout: timeout)
         case .http(let action):
             guard let port = Handler.port(action.port, of: container) else {
-                return .unknown("couldn't resolve port \(action.port)")
+                return (.unknown("couldn't resolve port \(action.port)"), nil)
             }
             let url = Self.url(action, host: action.host.isEmpty ? address : action.host, port: port)
             return await get(url, action.headers, timeout: timeout)
         case .tcp(let host, let port):
             guard let number = Handler.port(port, of: container) else {
-                return .unknown("couldn't resolve port \(port)")
+                return (.unknown("couldn't resolve port \(port)"), nil)
             }
-            return await connect(host.isEmpty ? address : host, number, timeout: timeout)
+            return (await connect(host.isEmpty ? address : host, number, timeout: timeout), nil)
         case .grpc(let port, let service):
-            return await health(address, port, service: service, timeout: timeout)
+            return (await health(address, port, service: service, timeout: timeout), nil)
         case .sleep:
-            return .unknown("missing probe handler for the container \(container.name)")
+            return (.unknown("missing probe handler for the container \(container.name)"), nil)
         }
     }
 
@@ -67,22 +68,23 @@ struct Prober: Sendable {
         return "\(action.scheme.lowercased())://\(host):\(port)\(path)"
     }
 
-    private func exec(_ command: [String], id: String, timeout: Duration) async -> ProbeOutcome {
+    private func exec(_ command: [String], id: String, timeout: Duration) async -> (ProbeOutcome, Int?) {
         do {
             let result = try await runtime.execSync(id, command: command, timeout: timeout)
-            if result.exitCode == 0 { return .success }
+            let code = Int(result.exitCode)
+            if code == 0 { return (.success, code) }
             let text = String(decoding: (result.output + result.errorOutput).prefix(Self.bodyLimit), as: UTF8.self)
-            return .failure(text.isEmpty ? "command exited with code \(result.exitCode)" : text)
+            return (.failure(text.isEmpty ? "command exited with code \(code)" : text), code)
         } catch {
             if error.code == .timedOut {
-                return .failure(
-                    "command timed out: \(command.joined(separator: " ").goQuoted) timed out after \(timeout.goText)")
+                let text = command.joined(separator: " ").goQuoted
+                return (.failure("command timed out: \(text) timed out after \(timeout.goText)"), nil)
             }
-            return .unknown(error.message)
+            return (.unknown(error.message), nil)
         }
     }
 
-    private func get(_ url: String, _ headers: [(String, String)], timeout: Duration) async -> ProbeOutcome {
+    private func get(_ url: String, _ headers: [(String, String)], timeout: Duration) async -> (ProbeOutcome, Int?) {
         var url = url
         let original = url
         let deadline = NIODeadline.now() + .nanoseconds(timeout.nanoseconds)
@@ -104,17 +106,18 @@ struct Prober: Sendable {
                 let code = Int(response.status.code)
                 if (300..<400).contains(code), let location = response.headers.first(name: "Location") {
                     guard let next = Self.follow(location, from: url) else {
-                        return .warning("Probe terminated redirects, Response body: ")
+                        return (.warning("Probe terminated redirects, Response body: "), code)
                     }
                     url = next
                     continue
                 }
-                return (200..<400).contains(code) ? .success : .failure("HTTP probe failed with statuscode: \(code)")
+                if (200..<400).contains(code) { return (.success, code) }
+                return (.failure("HTTP probe failed with statuscode: \(code)"), code)
             } catch {
-                return .failure("Get \"\(original)\": \(Self.text(error, url: url))")
+                return (.failure("Get \"\(original)\": \(Self.text(error, url: url))"), nil)
             }
         }
-        return .failure("Get \"\(original)\": stopped after 10 redirects")
+        return (.failure("Get \"\(original)\": stopped after 10 redirects"), nil)
     }
 
     /// The next address of a redirect, nil when it leads to another host.
@@ -217,7 +220,7 @@ struct Prober: Sendable {
                 return "couldn't resolve port \(action.port)"
             }
             let url = Self.url(action, host: action.host.isEmpty ? address : action.host, port: port)
-            switch await get(url, action.headers, timeout: timeout) {
+            switch await get(url, action.headers, timeout: timeout).0 {
             case .success, .warning: return nil
             case .failure(let text), .unknown(let text): return text
             }

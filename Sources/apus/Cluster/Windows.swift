@@ -30,11 +30,13 @@ struct Windows: Sendable {
         let address = plan.windows.address
         var agent: MesosAgent?
         var agentWindow: Window.Handler?
-        if let node, let window = plan.windows.configuration(.mesosAgent) {
+        if let node, var window = plan.windows.configuration(.mesosAgent) {
             var configuration = MesosAgent.Configuration(
                 nodeName: node.name, address: address == "0.0.0.0" ? plan.identity.nodeIP : address,
                 port: window.port, dataDirectory: plan.data.path)
             configuration.version = ApusVersion.mesos
+            configuration.credentials = window.credentials
+            window.openPaths = MesosAgent.openPaths
             let made = MesosAgent(
                 configuration, client: client("mesos-agent"), node: node.agent,
                 usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
@@ -55,6 +57,7 @@ struct Windows: Sendable {
                 agentPort: plan.windows.ports[.mesosAgent] ?? WindowName.mesosAgent.standardPort,
                 volumesDirectory: plan.data.sub("mesos/volumes"))
             configuration.access = access
+            configuration.credentials = window.credentials
             let master = Master(
                 configuration: configuration,
                 client: client("mesos-master"), ledger: ledger, logger: logger)
