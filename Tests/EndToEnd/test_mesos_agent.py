@@ -33,7 +33,7 @@ def agent(tmp_path_factory):
             "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1,
             "containers": [{
                 "name": "task", "image": "host",
-                "command": ["/bin/sh", "-c", "echo hello; ln -s /etc/passwd out; exec sleep 1000"]}]}}))
+                "command": ["/bin/sh", "-c", "echo hello; ln -s /etc/passwd out; ln -s / up; ln -s .. above; exec sleep 1000"]}]}}))
     base = f"http://127.0.0.1:{port}"
     try:
         eventually(lambda: running(base), 60, "the task")
@@ -100,10 +100,21 @@ def test_the_sandbox_is_read_and_nothing_else(agent):
         assert read[0]["data"] == "hello\n"
         names = [entry["path"].rsplit("/", 1)[1] for entry in get(agent, f"/files/browse?path={base}")]
         assert "stdout" in names and "stderr" in names
-        for outside in ["out", "../../../../etc/passwd"]:
+        for outside in ["out", "up/etc/passwd", "up/proc/self/environ", "above/above", "../../../../etc/passwd"]:
+            for question in [f"read?path={base}/{outside}&offset=0", f"download?path={base}/{outside}"]:
+                with pytest.raises(urllib.error.HTTPError) as error:
+                    get(agent, f"/files/{question}")
+                assert error.value.code == 404, question
             with pytest.raises(urllib.error.HTTPError) as error:
-                get(agent, f"/files/read?path={base}/{outside}&offset=0")
+                call(agent, "READ_FILE", {"path": f"{base}/{outside}", "offset": 0})
+            assert error.value.code in (400, 404)
+        for folder in ["up", "above", "up/etc", "../.."]:
+            with pytest.raises(urllib.error.HTTPError) as error:
+                get(agent, f"/files/browse?path={base}/{folder}")
             assert error.value.code == 404
+            with pytest.raises(urllib.error.HTTPError) as error:
+                call(agent, "LIST_FILES", {"path": f"{base}/{folder}"})
+            assert error.value.code in (400, 404)
 
 
 def test_what_it_uses(agent):
@@ -142,6 +153,17 @@ def test_a_session_has_output_input_and_an_exit_status(agent):
     assert b"".join(d for t, d in output if t == "STDERR") == b"bad\n"
     waiter.join(20)
     assert exit["wait_nested_container"]["exit_status"] == 3 << 8
+
+
+def test_a_kill_right_after_the_launch_finds_its_program(agent):
+    parent = {"value": executor(agent)["container"]}
+    for number in range(4):
+        nested = {"value": f"short-{number}", "parent": parent}
+        call(agent, "LAUNCH_NESTED_CONTAINER", {
+            "container_id": nested, "command": {"value": "trap '' TERM; sleep 1000; sleep 1000"}})
+        call(agent, "KILL_NESTED_CONTAINER", {"container_id": nested})
+        exit = call(agent, "WAIT_NESTED_CONTAINER", {"container_id": nested})
+        assert exit["wait_nested_container"]["exit_status"] == 9
 
 
 def test_a_session_ends_with_its_client(agent):

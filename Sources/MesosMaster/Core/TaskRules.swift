@@ -124,7 +124,9 @@ enum TaskRules {
 
     /// A second task on a running executor has to mean the same executor.
     static func checkSame(_ known: JSON, _ executor: JSON, _ framework: String) throws {
-        for name in ["command", "container", "type"] where known[name] != executor[name] {
+        func type(_ info: JSON) -> String { info["type"].string ?? "CUSTOM" }
+        let differing = ["command", "container"].first { known[$0] != executor[$0] }
+        if let name = differing ?? (type(known) == type(executor) ? nil : "type") {
             throw MesosError(
                 .invalid,
                 "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID: '\(name)' differs")
