@@ -3,7 +3,7 @@
 survivor.py MASTER   with FRAMEWORK_ID in the environment it comes back as that framework; with DIE_AT=STATE it is gone
 before it acknowledges the first status of that state.
 
-{"launch": [TASK…]}  a TASK is {"name", "command"} or {"name", "executor": COMMAND, "data": …} for the executor "survivor".
+{"launch": [TASK…]}  a TASK is {"name", "command"} or {"name", "executor": COMMAND, "id": EXECUTOR, "data": …}.
    It may have "resources" [[name, amount]…] and "more" of a TaskInfo.
 {"group": [TASK…]}   the same, as one group on the executor.
 {"kill": name, "seconds": grace}
@@ -35,7 +35,7 @@ def info(task, agent):
     if "executor" in task:
         result["data"] = base64.b64encode(json.dumps(task["data"]).encode()).decode()
         result["executor"] = {
-            "executor_id": {"value": "survivor"}, "name": "survivor", "command": {"value": task["executor"]},
+            "executor_id": {"value": task["id"]}, "name": "survivor", "command": {"value": task["executor"]},
             "resources": [scalar("cpus", 0.01), scalar("mem", 64)]}
     else:
         result["command"] = {"value": task["command"]}

@@ -78,6 +78,7 @@ class Tasks:
         self.file = path / "lines"
         self.file.touch()
         self.names = []
+        self.executor_id = f"survivor-{path.name}"
         self.executor = f"{PYMESOS} {HERE / 'survivor_executor.py'} {path}"
 
     def command(self, name, seconds):
@@ -89,7 +90,7 @@ class Tasks:
     def custom(self, name, seconds):
         self.names.append(name)
         return {
-            "name": name, "executor": self.executor, "data": {"file": str(self.file), "seconds": seconds}}
+            "name": name, "executor": self.executor, "id": self.executor_id, "data": {"file": str(self.file), "seconds": seconds}}
 
     def counts(self):
         return collections.Counter(self.file.read_text().split("\n")[:-1])

@@ -153,7 +153,7 @@ def test_an_executor_is_killed(mesos, tasks):
     os.kill(tasks.pid(), signal.SIGKILL)
     framework.wait_for({"TASK_FAILED"}, tasks.names)
     assert all(end[0]["reason"] == "REASON_EXECUTOR_TERMINATED" for end in framework.ends().values())
-    eventually(lambda: framework.all("lost") == ["survivor"], 30, "the executor's loss")
+    eventually(lambda: framework.all("lost") == [tasks.executor_id], 30, "the executor's loss")
     # Another takes its place.
     framework.launch([tasks.custom("after", 0.1)])
     framework.wait_for({"TASK_FINISHED"}, ["after"])

@@ -122,10 +122,9 @@ def test_executors_prove_who_they_are_or_are_of_this_machine(framework, tasks, m
     framework.launch([tasks.custom("own", 0.1)])
     framework.wait_for({"TASK_FINISHED"}, ["own"])
     call = {
-        "type": "HEARTBEAT", "framework_id": {"value": framework.id}, "executor_id": {"value": "survivor"}}
+        "type": "HEARTBEAT", "framework_id": {"value": framework.id}, "executor_id": {"value": tasks.executor_id}}
     pod = json.loads(mesos.kubectl(
-        "get", "pods", "-o", "json", "-l",
-        f"mesos.apus.dev/framework-id={framework.id},mesos.apus.dev/executor-id").stdout)["items"][0]
+        "get", "pods", "-o", "json", "-l", f"mesos.apus.dev/executor-id={tasks.executor_id}").stdout)["items"][0]
     environment = {entry["name"]: entry.get("value") for entry in pod["spec"]["containers"][0]["env"]}
     token = environment["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"]
     assert post(mesos.agent, call, f"Bearer {token}") == 202
