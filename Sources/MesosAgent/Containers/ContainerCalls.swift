@@ -220,16 +220,21 @@ struct ContainerCalls: Sendable {
         }
     }
 
-    /// A session has no call for that: its processes are found by their environment.
+    /// A session has no call for that: its processes are found by their environment. What a program starts while it is
+    /// looked for is found by looking again.
     /// - Returns: false when there are none.
     private func findAndSignal(_ container: NestedContainer, _ number: Int) async throws -> Bool {
         let script = """
             none=3
-            for p in /proc/[0-9]*; do
-              if tr '\\000' '\\n' <$p/environ 2>/dev/null | grep -qxF "$0"; then
-                kill -"$1" "${p#/proc/}" 2>/dev/null && none=0
-              fi
-            done; exit $none
+            while :; do
+              more=
+              for p in /proc/[0-9]*; do
+                if tr '\\000' '\\n' <$p/environ 2>/dev/null | grep -qxF "$0"; then
+                  kill -"$1" "${p#/proc/}" 2>/dev/null && none=0 more=1
+                fi
+              done
+              if [ "$1" != 9 ] || [ -z "$more" ]; then exit $none; fi
+            done
             """
         var options = ExecOptions()
         options.command = ["/bin/sh", "-c", script, container.marker, String(number)]
