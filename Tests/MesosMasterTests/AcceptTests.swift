@@ -239,3 +239,62 @@ struct AcceptTests {
         #expect(test.offers(to: id).first.map { Make.resources($0).cpus } == 14)
     }
 }
+
+@Suite("Custom executors")
+struct CustomExecutorTests {
+    private func task(_ id: String, command: String = "run") -> JSON {
+        var task = Make.task(id)
+        task.removeMember("command")
+        task["executor"] = [
+            "type": "CUSTOM", "executor_id": Message.id("e"), "command": ["value": .string(command)],
+            "resources": [Make.scalar("cpus", 0.5), Make.scalar("mem", 64)],
+        ]
+        return task
+    }
+
+    @Test("The executor is a pod that comes first, each task an object; all of it is counted once")
+    func launch() throws {
+        var test = TestState()
+        let id = test.subscribe()
+        var offer = try #require(test.offers(to: id).first)
+        let launches = test.state.accept(
+            id, [Make.id(offer)], [Make.launch([task("a"), task("b"), task("c", command: "other")])],
+            filters: ["refuse_seconds": 0])
+        #expect(launches.map { $0.pod != nil } == [true, false, false])
+        #expect(launches.compactMap { $0.object?.tree["kind"].string } == ["Task", "Task"])
+        #expect(test.updates(of: id).last?["message"].string?.contains("not compatible") == true)
+        #expect(test.ledger.node("n0")?.used.milliCPU == 2500)
+        offer = try #require(test.offers(to: id).first)
+        #expect(Make.resources(offer).cpus == 1.5 && offer["executor_ids"].elements.count == 1)
+        // What the executor says stands in the task's object until it is acknowledged.
+        let object = try #require(launches[1].object)
+        func seen(_ updates: JSON, _ state: String, _ test: inout TestState) {
+            var tree = object.tree
+            tree["status"] = ["state": .string(state), "updates": updates]
+            test.state.set(taskObject: TaskObject(Object(tree)), at: object.key)
+        }
+        let running: JSON = [
+            "task_id": Message.id("a"), "state": "TASK_RUNNING", "uuid": "AAAAAAAAAAAAAAAAAAAAAA==",
+            "source": "SOURCE_EXECUTOR",
+        ]
+        var ended = running
+        ended["state"] = "TASK_FINISHED"
+        ended["uuid"] = "AQAAAAAAAAAAAAAAAAAAAA=="
+        seen([running], "TASK_RUNNING", &test)
+        seen([running, ended], "TASK_FINISHED", &test)
+        #expect(test.updates(of: id).compactMap { $0["state"].string } == ["TASK_RUNNING"])
+        test.state.acknowledge(id, task: "a", uuid: running["uuid"].string ?? "")
+        #expect(test.updates(of: id).compactMap { $0["state"].string } == ["TASK_FINISHED"])
+        // Free as soon as it ended, known until that is acknowledged.
+        #expect(test.ledger.node("n0")?.used.milliCPU == 3000, "1.5 used and 1.5 offered")
+        test.state.decline(id, [Make.id(offer)], filters: ["refuse_seconds": 0])
+        #expect(test.offers(to: id).first.map { Make.resources($0).cpus } == 2.5)
+        test.state.acknowledge(id, task: "a", uuid: ended["uuid"].string ?? "")
+        #expect(test.state.tasks[TaskKey(id, "a")] == nil && test.state.tasks[TaskKey(id, "b")] != nil)
+        // The same update again, as from a store that lags behind, is no news.
+        seen([running, ended], "TASK_FINISHED", &test)
+        #expect(test.updates(of: id).isEmpty && test.state.tasks[TaskKey(id, "a")] == nil)
+        test.state.kill(id, task: "b", agentID: nil, policy: .null)
+        #expect(test.state.tasks[TaskKey(id, "b")]?.isKillRequested == true)
+    }
+}
