@@ -104,7 +104,7 @@ def test_subresources(plane, hooks):
     code, answer = api.call("POST", f"{PODS}/p/eviction", {
         "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "hooked"}})
     assert code == 400 and "stays" in answer["message"], answer
-    assert hook.requests[-1][1]["object"]["kind"] == "Eviction"
+    assert [r for path, r in hook.requests if path == "/e"][-1]["object"]["kind"] == "Eviction"
 
 
 def test_conditions_with_authorizer(plane, hooks):
@@ -125,7 +125,7 @@ def test_conditions_with_authorizer(plane, hooks):
     code, answer = api.call("POST", MAPS, {"metadata": {"name": "janes"}}, headers=jane)
     assert code == 400 and "asked" in answer["message"], answer
     assert api.call("POST", MAPS, {"metadata": {"name": "janes"}, "data": {"mine": ""}}, headers=jane)[0] == 201
-    assert len(hook.requests) == 1
+    assert [path for path, _ in hook.requests] == ["/a"]
 
 
 def test_second_round(plane, hooks):
