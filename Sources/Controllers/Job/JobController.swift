@@ -32,11 +32,20 @@ struct JobController: Controller {
             if let job = event.versions.new ?? event.versions.old { loop.queue.add(job.key) }
         }
         informers.pods.subscribe { event in
-            guard let pod = event.versions.new ?? event.versions.old, let owner = pod.controller, owner.kind == "Job"
-            else { return }
-            loop.queue.add(ObjectKey(namespace: pod.namespace, name: owner.name))
-            // Its job is gone: nobody counts it any more.
-            if pod.object.metadata.finalizers.contains(Self.finalizer), pod.isTerminating { loop.queue.add(pod.key) }
+            let (old, new) = event.versions
+            // The old version too: a job may want back the pod that was taken from it.
+            for pod in [old, new].compactMap(\.self) {
+                if let owner = pod.controller {
+                    guard owner.kind == "Job" else { continue }
+                    loop.queue.add(ObjectKey(namespace: pod.namespace, name: owner.name))
+                } else if let name = pod.labels[JobPass.nameLabel] {
+                    loop.queue.add(ObjectKey(namespace: pod.namespace, name: name))
+                }
+            }
+            // Its job may be gone: nobody counts it any more.
+            if let new, new.isTerminating, new.object.metadata.finalizers.contains(Self.finalizer) {
+                loop.queue.add(new.key)
+            }
         }
     }
 
@@ -81,11 +90,15 @@ struct JobController: Controller {
         }
     }
 
-    /// The key may be a pod's: one held by the finalizer of a job that is gone.
+    /// The key may be a pod's: one held by our finalizer whose job is gone, or that no job took back in time.
     private func freeOrphan(_ key: ObjectKey) async throws {
-        guard let pod = context.informers.pods[key], pod.isTerminating, let owner = pod.controller, owner.kind == "Job",
-            context.informers.jobs[ObjectKey(namespace: pod.namespace, name: owner.name)]?.uid != owner.uid
+        guard let pod = context.informers.pods[key], pod.isTerminating,
+            pod.object.metadata.finalizers.contains(Self.finalizer)
         else { return }
+        if let owner = pod.controller {
+            let job = context.informers.jobs[ObjectKey(namespace: pod.namespace, name: owner.name)]
+            guard owner.kind == "Job", job?.uid != owner.uid else { return }
+        }
         try await context.client.removeFinalizer(Self.finalizer, .pods, pod.key, uid: pod.uid)
     }
 }

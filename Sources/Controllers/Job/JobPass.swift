@@ -34,9 +34,7 @@ struct JobPass {
     }
 
     func run() async throws {
-        let pods = context.informers.podsByController[job.object.uid].sorted {
-            ($0.created, $0.uid) < ($1.created, $1.uid)
-        }
+        let pods = try await claim().sorted { ($0.created, $0.uid) < ($1.created, $1.uid) }
         let held = pods.filter { $0.object.metadata.finalizers.contains(JobController.finalizer) }
         var status = job.object.tree["status"]
         let failure = count(&status, pods: pods, held: held)

@@ -10,8 +10,11 @@ struct Claims: Sendable {
 
     /// Makes the owner the controller of an object nobody controls. The owner is read live first: a deleted one, or a
     /// new one of the same name, must not adopt.
+    /// - Parameter finalizer: one that the object is to carry from now on.
     /// - Returns: false when the object is gone, terminating or controlled by somebody by now.
-    func adopt(_ resource: GroupVersionResource, _ key: ObjectKey, uid: String) async throws -> Bool {
+    func adopt(_ resource: GroupVersionResource, _ key: ObjectKey, uid: String, finalizer: String? = nil)
+        async throws -> Bool
+    {
         guard let live = try await client.find(ownerResource, owner.key), live.uid == owner.uid,
             !live.metadata.isTerminating
         else { return false }
@@ -22,19 +25,29 @@ struct Claims: Sendable {
             var references = tree["metadata"]["ownerReferences"].elements.filter { $0["uid"].string != reference.uid }
             references.append(reference.json)
             tree["metadata"]["ownerReferences"] = .array(references)
+            if let finalizer, !metadata.finalizers.contains(finalizer) {
+                tree["metadata"]["finalizers"] = JSON(metadata.finalizers + [finalizer])
+            }
             return true
         }
         return result?.metadata.controller?.uid == owner.uid
     }
 
     /// Gives an object up whose labels no longer match.
-    func release(_ resource: GroupVersionResource, _ key: ObjectKey, uid: String) async throws {
+    /// - Parameter finalizer: one that goes with the owner.
+    func release(_ resource: GroupVersionResource, _ key: ObjectKey, uid: String, finalizer: String? = nil)
+        async throws
+    {
         try await client.modify(resource, key) { [owner] tree in
             guard tree["metadata"]["uid"].string == uid else { return false }
             let references = tree["metadata"]["ownerReferences"].elements
             let left = references.filter { $0["uid"].string != owner.uid }
             guard left.count != references.count else { return false }
             tree["metadata"].setMember("ownerReferences", left.isEmpty ? nil : .array(left))
+            if let finalizer {
+                let kept = tree["metadata"]["finalizers"].elements.filter { $0.string != finalizer }
+                tree["metadata"].setMember("finalizers", kept.isEmpty ? nil : .array(kept))
+            }
             return true
         }
     }
