@@ -50,6 +50,7 @@ public struct ControllerManager: Service {
             TaintEvictionController(context), StatefulSetController(context), DaemonSetController(context),
             JobController(context), DisruptionController(context), ClusterRoleAggregation(context),
             VolumeProtection(claims: context), VolumeProtection(volumes: context),
+            VolumeProtection(classes: context),
             CronJobController(context), AutoscalingController(context), VolumeBinder(context), EphemeralClaims(context),
         ]
         if let addresses = NodeAddressController(context) { controllers.append(addresses) }

@@ -98,6 +98,36 @@ import Testing
         }
     }
 
+    @Test("A volume attributes class goes when no claim names it any more")
+    func attributesClass() async throws {
+        try await TestCluster.run { cluster in
+            let resource = GroupVersionResource(
+                group: "storage.k8s.io", version: "v1", resource: "volumeattributesclasses")
+            for name in ["free", "held"] {
+                try await cluster.client.create(
+                    resource,
+                    [
+                        "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttributesClass", "driverName": "d",
+                        "metadata": ["name": .string(name), "finalizers": ["kubernetes.io/vac-protection"]],
+                        "parameters": ["speed": "1"],
+                    ])
+            }
+            var claim = Self.claim("c", "1Gi").tree
+            claim["spec"]["volumeAttributesClassName"] = "held"
+            try await cluster.client.create(.persistentVolumeClaims, claim)
+            for name in ["free", "held"] { try await cluster.client.delete(resource, ObjectKey(name: name)) }
+            let held = ObjectKey(name: "held")
+            try await cluster.eventually(
+                "the free one gone", { try await cluster.client.find(resource, ObjectKey(name: "free")) }
+            ) { $0 == nil }
+            #expect(try await cluster.client.find(resource, held) != nil)
+            try await cluster.client.delete(.persistentVolumeClaims, ObjectKey(namespace: "default", name: "c"))
+            try await cluster.eventually("the other gone", { try await cluster.client.find(resource, held) }) {
+                $0 == nil
+            }
+        }
+    }
+
     @Test("What a cron job is to run for")
     func cron() throws {
         func plan(_ schedule: String, last: String, now: String, deadline: Int? = nil) throws -> CronPlan {

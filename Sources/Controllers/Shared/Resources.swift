@@ -7,6 +7,8 @@ extension GroupVersionResource {
     static let certificateRequests = Self(
         group: "certificates.k8s.io", version: "v1", resource: "certificatesigningrequests")
     static let storageClasses = Self(group: "storage.k8s.io", version: "v1", resource: "storageclasses")
+    static let volumeAttributesClasses = Self(
+        group: "storage.k8s.io", version: "v1", resource: "volumeattributesclasses")
     static let cronJobs = Self(group: "batch", version: "v1", resource: "cronjobs")
     static let autoscalers = Self(group: "autoscaling", version: "v2", resource: "horizontalpodautoscalers")
     static let podMetrics = Self(group: "metrics.k8s.io", version: "v1beta1", resource: "pods")

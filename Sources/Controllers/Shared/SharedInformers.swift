@@ -46,6 +46,7 @@ final class SharedInformers: Sendable {
     /// By the claim they are bound to or reserved for.
     let volumesByClaim: InformerIndex<Object, ObjectKey>
     let storageClasses: Informer<Object>
+    let volumeAttributesClasses: Informer<Object>
     let budgets: Informer<Object>
     let budgetsByNamespace: InformerIndex<Object, String>
 
@@ -101,12 +102,14 @@ final class SharedInformers: Sendable {
         volumes = plain(.persistentVolumes)
         volumesByClaim = InformerIndex(volumes) { VolumeMatch.claim(of: $0.tree).map { [$0] } ?? [] }
         storageClasses = plain(.storageClasses)
+        volumeAttributesClasses = plain(.volumeAttributesClasses)
         budgets = plain(.podDisruptionBudgets)
         budgetsByNamespace = InformerIndex(budgets, values: byNamespace)
 
         let plainOnes = [
             nodes, namespaces, endpoints, endpointSlices, serviceAccounts, statefulSets, daemonSets,
             controllerRevisions, jobs, cronJobs, autoscalers, clusterRoles, claims, volumes, storageClasses, budgets,
+            volumeAttributesClasses,
         ]
         feeds =
             plainOnes.map { MetadataFeed($0) { $0 } } + [

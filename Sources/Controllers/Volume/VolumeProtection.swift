@@ -2,7 +2,8 @@ import ClusterClient
 import JSON
 import ObjectModel
 
-/// Holds claims while pods mount them, and volumes while they are bound, by a finalizer.
+/// Holds claims while pods mount them, volumes while they are bound, and volume attributes classes while claims or
+/// volumes name them, by a finalizer.
 struct VolumeProtection: Controller {
     private let context: ControllerContext
     private let resource: GroupVersionResource
@@ -33,6 +34,33 @@ struct VolumeProtection: Controller {
             isInUse: { $0.tree["status"]["phase"].string == "Bound" })
     }
 
+    init(classes context: ControllerContext) {
+        let informers = context.informers
+        self.init(
+            context, .volumeAttributesClasses, "kubernetes.io/vac-protection", informers.volumeAttributesClasses,
+            isInUse: { object in
+                [informers.claims, informers.volumes].contains { users in
+                    users.keys.contains { users[$0].map { Self.classes(of: $0).contains(object.name) } ?? false }
+                }
+            })
+        for users in [informers.claims, informers.volumes] {
+            users.subscribe { [loop] event in
+                guard let old = event.versions.old else { return }
+                for name in Self.classes(of: old) { loop.queue.add(ObjectKey(name: name)) }
+            }
+        }
+    }
+
+    /// The volume attributes classes that a claim or a volume has, wants or is changed to.
+    private static func classes(of user: Object) -> Set<String> {
+        let (spec, status) = (user.tree["spec"], user.tree["status"])
+        return Set(
+            [
+                spec["volumeAttributesClassName"], status["currentVolumeAttributesClassName"],
+                status["modifyVolumeStatus"]["targetVolumeAttributesClassName"],
+            ].compactMap(\.string).filter { !$0.isEmpty })
+    }
+
     private init(
         _ context: ControllerContext, _ resource: GroupVersionResource, _ finalizer: String,
         _ objects: Informer<Object>, isInUse: @escaping @Sendable (Object) -> Bool
@@ -48,6 +76,8 @@ struct VolumeProtection: Controller {
             prepare: {
                 await objects.waitUntilSynced()
                 await informers.pods.waitUntilSynced()
+                await informers.claims.waitUntilSynced()
+                await informers.volumes.waitUntilSynced()
             },
             resync: { objects.keys })
         self.loop = loop
