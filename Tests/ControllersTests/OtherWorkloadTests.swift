@@ -26,6 +26,12 @@ import Testing
         #expect(plan.actions([0: old, 1: old, 2: new]) == [.delete(ordinal: 1)])
         // A pod of the broken template does not keep the mended one away.
         #expect(plan.actions([0: new, 1: new, 2: Self.pod("a", ready: false)]) == [.delete(ordinal: 2)])
+        // One that is down stops those above it from going, and goes itself when it is the lowest such.
+        let down = Self.pod("b", ready: false)
+        plan.replicas = 0
+        #expect(plan.actions([0: down, 1: down, 2: down]) == [])
+        #expect(plan.actions([0: new, 1: new, 2: down]) == [.delete(ordinal: 2)])
+        plan.replicas = 3
         plan.partition = 2
         #expect(plan.actions([0: old, 1: old, 2: new]) == [])
         #expect(plan.revision(of: 1) == "a")
@@ -155,6 +161,11 @@ import Testing
                 $0?["numberReady"].int == 1 && $0?["desiredNumberScheduled"].int == 1
             }
             #expect(try await cluster.list(.pods).count == 1)
+            // kubectl and others find the revision of a template by its label and its bytes.
+            let revision = try await cluster.list(.controllerRevisions).first
+            #expect(revision?.metadata.labels["controller-revision-hash"]?.isEmpty == false)
+            let members = revision?.tree["data"]["spec"]["template"].members.keys.map { $0 } ?? []
+            #expect(members == members.sorted() && members.first == "$patch")
         }
     }
 
@@ -197,6 +208,36 @@ import Testing
                         == true
             }
             #expect(try await cluster.list(.pods).count { $0.name.hasPrefix("good-") } == 3)
+        }
+    }
+
+    @Test("A job takes back a pod that lost its owner, and lets go of one that lost its labels")
+    func jobClaims() async throws {
+        try await TestCluster.run { cluster in
+            try await cluster.client.create(
+                .jobs,
+                [
+                    "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "j", "namespace": "default"],
+                    "spec": ["template": TestCluster.template("j", restartPolicy: "Never")],
+                ])
+            try await cluster.eventually("a pod", { try await cluster.list(.pods) }) { $0.count == 1 }
+            guard let key = try await cluster.list(.pods).first?.key else { return }
+            try await cluster.client.modify(.pods, key) { tree in
+                tree["metadata"].removeMember("ownerReferences")
+                tree["metadata"].removeMember("finalizers")
+                return true
+            }
+            try await cluster.eventually("its owner back", { try await cluster.client.find(.pods, key) }) {
+                $0?.metadata.controller?.name == "j" && $0?.metadata.finalizers.isEmpty == false
+            }
+            try await cluster.client.modify(.pods, key) { tree in
+                tree["metadata"].removeMember("labels")
+                return true
+            }
+            try await cluster.eventually("a free pod", { try await cluster.client.find(.pods, key) }) {
+                $0 != nil && $0?.metadata.controller == nil && $0?.metadata.finalizers.isEmpty == true
+            }
+            try await cluster.eventually("another pod", { try await cluster.list(.pods) }) { $0.count == 2 }
         }
     }
 }

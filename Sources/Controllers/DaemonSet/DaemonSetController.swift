@@ -65,7 +65,7 @@ struct DaemonSetController: Controller {
         let pods = try await claim(set, selector)
         let (revisions, update) = try await history.sync(
             set, template: spec["template"], collisionCount: tree["status"]["collisionCount"].int)
-        let hash = update.metadata.labels["controller.kubernetes.io/hash"] ?? update.name
+        let hash = RevisionHistory.hash(of: update) ?? update.name
         let byNode = Dictionary(grouping: pods, by: DaemonPlacement.target)
         let now = Timestamp.now
         let minReady = spec["minReadySeconds"].int ?? 0

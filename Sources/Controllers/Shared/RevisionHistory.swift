@@ -4,7 +4,9 @@ import ObjectModel
 
 /// Keeps the templates a StatefulSet or DaemonSet had, as ControllerRevision objects.
 struct RevisionHistory: Sendable {
+    /// On pods, and on the revisions of daemon sets.
     static let hashLabel = "controller-revision-hash"
+    private static let plainHashLabel = "controller.kubernetes.io/hash"
 
     let client: ClusterClient
     let informers: SharedInformers
@@ -29,14 +31,14 @@ struct RevisionHistory: Sendable {
         var data = template
         data["$patch"] = "replace"
         var labels = template["metadata"]["labels"].stringMap
-        labels["controller.kubernetes.io/hash"] = hash
+        labels[owner.tree["kind"].string == "DaemonSet" ? Self.hashLabel : Self.plainHashLabel] = hash
         let manifest: JSON = [
             "apiVersion": "apps/v1", "kind": "ControllerRevision",
             "metadata": [
                 "name": .string("\(owner.name)-\(hash)"), "namespace": .string(owner.namespace), "labels": JSON(labels),
                 "ownerReferences": [OwnerReference(controller: owner).json],
             ],
-            "data": ["spec": ["template": data]], "revision": JSON(highest + 1),
+            "data": ["spec": ["template": Self.sorted(data)]], "revision": JSON(highest + 1),
         ]
         let made: Object
         do {
@@ -65,6 +67,23 @@ struct RevisionHistory: Sendable {
         var template = revision.tree["data"]["spec"]["template"]
         template.removeMember("$patch")
         return template
+    }
+
+    /// The hash in a revision's labels.
+    static func hash(of revision: Object) -> String? {
+        revision.metadata.labels[hashLabel] ?? revision.metadata.labels[plainHashLabel]
+    }
+
+    /// Members by name: clients compare the bytes of a revision with a template that they write in this order.
+    private static func sorted(_ json: JSON) -> JSON {
+        switch json {
+        case .object(let members):
+            var result = JSONObject(minimumCapacity: members.count)
+            for key in members.keys.sorted() { result[key] = members[key].map(sorted) }
+            return .object(result)
+        case .array(let items): return .array(items.map(sorted))
+        default: return json
+        }
     }
 
     private func number(_ revision: Object) -> Int { revision.tree["revision"].int ?? 0 }

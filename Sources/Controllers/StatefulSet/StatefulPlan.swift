@@ -54,12 +54,15 @@ struct StatefulPlan: Sendable {
             }
         }
         let condemned = pods.keys.filter { !wanted.contains($0) }.sorted(by: >)
+        // In order: one that is down stops those above it from going, as its data may be needed to bring it up.
+        let firstDown = pods.filter { $1.isTerminating || !$1.isReady || !$1.isAvailable }.keys.min()
         for ordinal in condemned {
             guard let pod = pods[ordinal] else { continue }
             if pod.isTerminating {
                 if isParallel { continue }
                 return actions
             }
+            if !isParallel, !pod.isReady || !pod.isAvailable, ordinal != firstDown { return actions }
             actions.append(.delete(ordinal: ordinal))
             if !isParallel { return actions }
         }
