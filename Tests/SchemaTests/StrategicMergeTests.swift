@@ -50,6 +50,11 @@ import Testing
             #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"UDP"},{"containerPort":53,"protocol":"TCP"}]}]}"#,
             #"{"containers":[{"name":"a","image":"x","ports":[{"containerPort":53,"protocol":"UDP"},{"containerPort":53,"protocol":"TCP"}]}]}"#
         ),
+        // A new item comes before those that only the object has.
+        (
+            #"{"containers":[{"name":"new"}]}"#, #"{"containers":[{"name":"a"},{"name":"b"}]}"#,
+            #"{"containers":[{"name":"new"},{"name":"a"},{"name":"b"}]}"#
+        ),
         // The order given; what only the server has keeps its place.
         (
             #"{"$setElementOrder/containers":[{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"c"}]}"#,

@@ -229,7 +229,8 @@ struct StrategicMerge {
     }
 
     /// Items that `order` names come in its order; the others keep their place relative to the named ones that the
-    /// server had too, and stand before those that it had not. Items of equal identity stay together, none is lost.
+    /// server had too, and stand behind those that it had not: an item that a patch adds comes first, as users of
+    /// `kubectl patch` know it. Items of equal identity stay together, none is lost.
     private func ordered(_ merged: [JSON], by order: [JSON], server: [JSON], mergeKey: String?) -> [JSON] {
         func places(_ items: [JSON]) -> [String: Int] {
             Dictionary(
@@ -251,12 +252,12 @@ struct StrategicMerge {
         result.reserveCapacity(merged.count)
         var left = named[...], right = others[...]
         while let first = left.first, let second = right.first {
-            if let a = first.served, let b = second.served, a < b {
-                result.append(merged[first.at])
-                left.removeFirst()
-            } else {
+            if let a = first.served, let b = second.served, b < a {
                 result.append(merged[second.at])
                 right.removeFirst()
+            } else {
+                result.append(merged[first.at])
+                left.removeFirst()
             }
         }
         return result + left.map { merged[$0.at] } + right.map { merged[$0.at] }
