@@ -52,6 +52,12 @@ extension Catalog {
         case ("events", "source"):
             let component = tree["source"]["component"].string ?? ""
             return component.isEmpty ? text(tree["reportingComponent"]) : component
+        // Events of both groups are one kind in the store, with the names of the core group.
+        case ("events", "reportingController"):
+            return text(tree["reportingController"].isNull ? tree["reportingComponent"] : tree["reportingController"])
+        case ("events", _) where field.hasPrefix("regarding."):
+            let reference = tree["regarding"].isNull ? tree["involvedObject"] : tree["regarding"]
+            return text(reference[String(field.dropFirst("regarding.".count))])
         default: return text(value(field, in: tree))
         }
     }

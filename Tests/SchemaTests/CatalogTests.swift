@@ -45,5 +45,10 @@ import Testing
         #expect(catalog.selectableField("metadata.namespace", of: pod, resource: .pods) == "n")
         #expect(catalog.selectableField("spec.priority", of: pod, resource: .pods) == nil)
         #expect(!catalog.supportsFieldSelector("spec.nodeName", resource: .services))
+        // The store keeps events of both groups with the names of the core group.
+        let event = Object(try json(#"{"involvedObject":{"name":"a"},"reportingComponent":"c"}"#))
+        let events = GroupVersionResource(group: "events.k8s.io", version: "v1", resource: "events")
+        #expect(catalog.selectableField("reportingController", of: event, resource: events) == "c")
+        #expect(catalog.selectableField("regarding.name", of: event, resource: events) == "a")
     }
 }
