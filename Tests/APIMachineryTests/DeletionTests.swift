@@ -145,7 +145,13 @@ import Testing
                 subresource: "status")
         }
         _ = try await cluster.post(.pods, "p1", "eviction", ["metadata": ["name": "p1", "namespace": "default"]])
-        #expect(try await cluster.get(.pods, "p1").metadata.isTerminating)
+        let evicted = try await cluster.get(.pods, "p1")
+        #expect(evicted.metadata.isTerminating)
+        // Jobs tell by it that the pod did not fail.
+        #expect(
+            evicted.tree["status"]["conditions"].elements.contains {
+                $0["type"] == "DisruptionTarget" && $0["reason"] == "EvictionByEvictionAPI"
+            })
         do {
             _ = try await cluster.post(.pods, "p2", "eviction", ["metadata": ["name": "p2", "namespace": "default"]])
             Issue.record("the second eviction went through")

@@ -28,8 +28,34 @@ extension Machinery {
         if !isUnneeded, let budget = try budget(of: pod) {
             try await spend(budget, pod: pod, isReady: Self.isReady(tree), isDryRun: options.isDryRun)
         }
+        if !options.isDryRun { try await markDisrupted(pods, key, &options) }
         _ = try await remove(pods, key, options: options, isAdmitted: true, context: context)
         return Self.success(code: 201)
+    }
+
+    /// Says in the pod's status why it goes, before it does: jobs do not count such an end as a failure.
+    private func markDisrupted(_ pods: WatchCache, _ key: ObjectKey, _ options: inout DeleteOptions) async throws {
+        for _ in 0..<64 {
+            guard let current = pods.get(key) else { return }
+            try checkPreconditions(current, options, GroupVersionResource.pods.groupResource)
+            var tree = current.tree
+            var conditions = tree["status"]["conditions"].elements
+            if conditions.contains(where: { $0["type"] == "DisruptionTarget" && $0["status"] == "True" }) { return }
+            conditions.removeAll { $0["type"] == "DisruptionTarget" }
+            conditions.append([
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "lastTransitionTime": .string(Timestamp.now.rfc3339),
+            ])
+            tree["status"]["conditions"] = .array(conditions)
+            do {
+                let marked = try await commitUpdate(pods, current, tree)
+                if options.resourceVersion != nil { options.resourceVersion = marked.metadata.resourceVersion }
+                return
+            } catch let conflict as WriteConflict {
+                await catchUp(conflict)
+                try Task.checkCancellation()
+            }
+        }
     }
 
     private func budget(of pod: Object) throws -> ObjectKey? {

@@ -93,7 +93,7 @@ extension Machinery {
 
     private static let pods = GroupVersionResource.pods.groupResource
 
-    private func checkPreconditions(_ current: Object, _ options: DeleteOptions, _ group: GroupResource) throws {
+    func checkPreconditions(_ current: Object, _ options: DeleteOptions, _ group: GroupResource) throws {
         if let uid = options.uid, uid != current.uid {
             throw StatusError.conflict(
                 group, name: current.name,
