@@ -36,6 +36,7 @@ def convert(request):
 def version(name, fields, stored):
     spec = {"type": "object", "properties": {field: {"type": "string", "maxLength": 100} for field in fields}}
     return {"name": name, "served": True, "storage": stored, "subresources": {"status": {}},
+            "selectableFields": [{"jsonPath": f".spec.{fields[0]}"}],
             "additionalPrinterColumns": [{"name": field, "type": "string", "jsonPath": f".spec.{field}"} for field in fields],
             "schema": {"openAPIV3Schema": {"type": "object", "properties": {
                 "spec": spec, "status": {"type": "object", "properties": {"lit": {"type": "boolean"}}}}}}}
@@ -102,6 +103,33 @@ def test_every_verb_in_both_versions(plugs):
     code, gone = api.call("DELETE", V2 + "/b")
     assert code == 200
     assert api.call("DELETE", V2)[0] == 200 and api.call("GET", V1)[1]["items"] == []
+
+
+def test_fields_of_the_other_version_select(plugs):
+    api, _ = plugs
+    for name, host in (("one", "sun"), ("two", "moon"), ("three", "sun")):
+        assert api.call("POST", V2, plug(name, "v2", host=host, port="1"))[0] == 201
+    code, chosen = api.call("GET", V2 + "?fieldSelector=spec.host%3Dsun")
+    assert code == 200 and [item["metadata"]["name"] for item in chosen["items"]] == ["one", "three"], chosen
+    code, first = api.call("GET", V2 + "?fieldSelector=spec.host%3Dsun,metadata.name%21%3Done&limit=3")
+    assert [item["metadata"]["name"] for item in first["items"]] == ["three"], first
+    assert api.call("GET", V1 + "?fieldSelector=spec.host%3Dsun")[0] == 400
+
+    watcher = API(api.cluster)
+    start = chosen["metadata"]["resourceVersion"]
+    watcher.send("GET", f"{V2}?watch=true&resourceVersion={start}&timeoutSeconds=20&fieldSelector=spec.host%3Dmars")
+    assert watcher.head()[0] == 200
+    for host in ("mars", "sun", "mars"):
+        assert api.call("PATCH", V2 + "/one", {"spec": {"host": host}}, kind="application/merge-patch+json")[0] == 200
+    assert api.call("PATCH", V2 + "/two", {"spec": {"port": "2"}}, kind="application/merge-patch+json")[0] == 200
+    assert api.call("DELETE", V2)[0] == 200
+    seen = []
+    for event in watcher.lines():
+        seen.append((event["type"], event["object"]["metadata"]["name"]))
+        if len(seen) == 4:
+            break
+    watcher.close()
+    assert seen == [("ADDED", "one"), ("DELETED", "one"), ("ADDED", "one"), ("DELETED", "one")], seen
 
 
 def test_apply(plugs):

@@ -23,12 +23,13 @@ extension Machinery: APIBackend {
     {
         let cache = try stored(resource, verb: "list")
         try checkListOptions(options)
+        let late = try convertedSelection(options.fieldSelector, resource, cache)
         let selection = try Selection(
-            namespace: namespace, labels: options.labelSelector, fields: options.fieldSelector,
+            namespace: namespace, labels: options.labelSelector, fields: late?.storedFields ?? options.fieldSelector,
             resource: resource.resource, catalog: catalog)
         let limit = options.limit.flatMap { $0 > 0 ? $0 : nil }
         if let text = options.continueToken, !text.isEmpty {
-            return try await continued(try ContinueToken(text), cache, resource, selection, limit: limit)
+            return try await continued(try ContinueToken(text), cache, resource, selection, late, limit: limit)
         }
         var past: Revision?
         if let revision = try parseRevision(options.resourceVersion), revision > 0 {
@@ -39,18 +40,18 @@ extension Machinery: APIBackend {
             }
         }
         let page = try await page(cache, selection, after: nil, limit: limit, at: past)
-        return try await answer(page, resource, tokenRevision: page.revision)
+        return try await answer(page, resource, late, tokenRevision: page.revision)
     }
 
     private func continued(
         _ token: ContinueToken, _ cache: WatchCache, _ resource: ResourceDefinition, _ selection: Selection,
-        limit: Int?
+        _ late: ConvertedSelection?, limit: Int?
     ) async throws -> ObjectList {
         if token.revision > 0 { try await waitUntilVisible(token.revision) }
         do {
             let page = try await page(
                 cache, selection, after: token.last, limit: limit, at: token.revision == 0 ? nil : token.revision)
-            return try await answer(page, resource, tokenRevision: page.revision)
+            return try await answer(page, resource, late, tokenRevision: page.revision)
         } catch var error as StatusError where error.reason == .expired && token.revision > 0 {
             error.message =
                 "the continue token is too old for a consistent list: list again without it, or go on with the token "
@@ -60,13 +61,15 @@ extension Machinery: APIBackend {
         }
     }
 
-    private func answer(_ page: CachePage, _ resource: ResourceDefinition, tokenRevision: Revision) async throws
-        -> ObjectList
-    {
-        ObjectList(
-            items: try await shown(page.objects, as: resource), resourceVersion: page.revision,
+    /// With a selection that comes after the conversion a page may have fewer items than the limit, as clients expect.
+    private func answer(
+        _ page: CachePage, _ resource: ResourceDefinition, _ late: ConvertedSelection?, tokenRevision: Revision
+    ) async throws -> ObjectList {
+        let items = try await shown(page.objects, as: resource)
+        return ObjectList(
+            items: late.map { items.filter($0.matches) } ?? items, resourceVersion: page.revision,
             continueToken: page.next.map { ContinueToken(revision: tokenRevision, last: $0).text },
-            remainingItemCount: page.next == nil ? nil : page.remaining)
+            remainingItemCount: page.next == nil || late != nil ? nil : page.remaining)
     }
 
     /// One page from the cache, or from the store when the cache does not reach back that far.
@@ -103,8 +106,9 @@ extension Machinery: APIBackend {
     {
         let cache = try stored(resource, verb: "watch")
         try checkWatchQuery(query)
+        let late = try convertedSelection(query.fieldSelector, resource, cache)
         let selection = try Selection(
-            namespace: namespace, labels: query.labelSelector, fields: query.fieldSelector,
+            namespace: namespace, labels: query.labelSelector, fields: late?.storedFields ?? query.fieldSelector,
             resource: resource.resource, catalog: catalog)
         let revision = try parseRevision(query.resourceVersion) ?? 0
         if revision > 0, query.sendInitialEvents == true { try await waitUntilVisible(revision) }
@@ -116,6 +120,11 @@ extension Machinery: APIBackend {
             // A revision that is yet to come is waited for: nothing up to it is told.
             default: .after(revision)
             }
+        if let late, case .after(let known) = start {
+            let past = known < caches.gate.applied ? known : nil
+            let page = try await page(cache, selection, after: nil, limit: nil, at: past)
+            late.begin(with: try await shown(page.objects, as: resource))
+        }
         let watcher: Watcher
         do {
             watcher = try cache.watch(
@@ -131,6 +140,11 @@ extension Machinery: APIBackend {
         let events = AsyncThrowingStream<[WatchEvent], any Error> {
             // The closure keeps the lifetime: when the stream goes, the watch ends.
             _ = lifetime
+            while let late {
+                guard let batch = try await watcher.channel.next() else { return nil }
+                let selected = late.filter(try await self.shown(batch, as: resource))
+                if !selected.isEmpty { return selected }
+            }
             guard let batch = try await watcher.channel.next() else { return nil }
             guard converts else { return batch }
             if isCustom { return try await self.shown(batch, as: resource) }
