@@ -252,6 +252,16 @@ import Testing
         #expect(await approve() == "no error")
     }
 
+    @Test("Who replaces the tolerations of a pod keeps those that every pod has")
+    func defaultTolerations() async throws {
+        let cluster = try await Cluster()
+        var pod = try await cluster.create(.pods, Fixture.pod("p")).tree
+        #expect(pod["spec"]["tolerations"].elements.count == 2)
+        pod["spec"]["tolerations"] = [["key": "own", "operator": "Exists"]]
+        let updated = try await cluster.update(.pods, pod).tree
+        #expect(updated["spec"]["tolerations"].elements.count == 3)
+    }
+
     @Test("A quota may count only the claims of a volume attributes class")
     func claimScope() async throws {
         let cluster = try await Cluster()

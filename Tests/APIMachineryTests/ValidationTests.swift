@@ -33,6 +33,13 @@ import Testing
         #expect(label.hasPrefix("422 ConfigMap \"a\" is invalid: metadata.labels: Invalid value: \"-\": a valid label"))
         let service = await message { try await cluster.create(.services, Fixture.service("1a")) }
         #expect(service.contains("a DNS-1035 label must consist of"))
+        let addresses = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "ipaddresses")
+        func address(_ name: String) -> JSON {
+            ["metadata": ["name": .string(name)], "spec": ["parentRef": ["resource": "services", "name": "s"]]]
+        }
+        let long = await message { try await cluster.create(addresses, address("fe80:0::1")) }
+        #expect(long.hasSuffix("metadata.name: Invalid value: \"fe80:0::1\": must be in canonical form (\"fe80::1\")"))
+        try await cluster.create(addresses, address("fe80::1"))
         try await cluster.create(
             Self.roles,
             [
@@ -46,6 +53,18 @@ import Testing
         let cluster = try await Cluster()
         let table: [(JSON, String)] = [
             (pod(["containers": []]), "spec.containers: Required value"),
+            (
+                pod([
+                    "securityContext": [
+                        "sysctls": [["name": "kernel.shm_rmid_forced"], ["name": "net/ipv4.a-b"], ["name": "bar.."]]
+                    ]
+                ]),
+                "spec.securityContext.sysctls[2].name: Invalid value: \"bar..\": must have at most 253 characters"
+            ),
+            (
+                pod(["hostNetwork": true, "securityContext": ["sysctls": [["name": "net.ipv4.ip_forward"]]]]),
+                "spec.securityContext.sysctls[0].name: Invalid value: \"net.ipv4.ip_forward\": may not be specified"
+            ),
             (container(["name": ""]), "spec.containers[0].name: Required value"),
             (container(["image": ""]), "spec.containers[0].image: Required value"),
             (

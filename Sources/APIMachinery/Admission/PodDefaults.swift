@@ -58,7 +58,10 @@ struct PriorityAdmission: AdmissionPlugin {
 /// Pods stay five minutes on a node that is not ready or not reachable, unless they say otherwise.
 struct DefaultTolerationSeconds: AdmissionPlugin {
     func admit(_ request: inout AdmissionRequest, in machinery: Machinery) throws {
-        guard request.creates(.pods) else { return }
+        // Updates too: who replaces the list of a pod gets the two added again, as they may not go.
+        guard request.place == GroupVersionResource.pods.groupResource, request.subresource == nil,
+            request.operation == .create || request.operation == .update
+        else { return }
         var tolerations = request.object["spec"]["tolerations"].elements
         let given = tolerations.count
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {

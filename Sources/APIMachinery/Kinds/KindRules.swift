@@ -13,6 +13,8 @@ struct KindRules: Sendable {
         case dns1035Label
         /// RBAC: anything that can stand in a path.
         case pathSegment
+        /// The address is the name, in its shortest form.
+        case address
 
         func problems(_ name: String) -> [String] {
             switch self {
@@ -20,7 +22,15 @@ struct KindRules: Sendable {
             case .label: Names.dns1123LabelProblems(name)
             case .dns1035Label: Names.dns1035LabelProblems(name)
             case .pathSegment: Names.pathSegmentProblems(name)
+            case .address: Self.addressProblems(name)
             }
+        }
+
+        private static func addressProblems(_ name: String) -> [String] {
+            guard let address = IPAddress(name) else {
+                return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+            }
+            return address.description == name ? [] : ["must be in canonical form (\"\(address)\")"]
         }
     }
 
@@ -167,6 +177,7 @@ struct KindTable: Sendable {
         rules.allowsUnconditionalUpdate = !conditionalUpdate.contains(name)
         rules.createsOnUpdate = createdOnUpdate.contains(name)
         if name.hasSuffix(".rbac.authorization.k8s.io") { rules.naming = .pathSegment }
+        if name == "ipaddresses.networking.k8s.io" { rules.naming = .address }
         if rules.hasStatus { rules.prepareCreate = { tree, _ in tree["status"] = emptyStatus(name) } }
         customize(&rules, name)
         return rules

@@ -121,6 +121,7 @@ extension Problems {
     }
 
     private mutating func servicePath(_ field: String, _ path: String) {
+        if path.isEmpty { return }
         guard path.hasPrefix("/") else {
             add(.invalid(field, .string(path), "must start with a '/'"))
             return

@@ -124,11 +124,57 @@ extension Problems {
                     "\(path).securityContext.supplementalGroups[\(index)]", group,
                     "must be between 0 and 2147483647, inclusive"))
         }
+        sysctls(spec, "\(path).securityContext.sysctls")
         if spec["shareProcessNamespace"].bool == true, spec["hostPID"].bool == true {
             add(
                 .invalid(
                     "\(path).shareProcessNamespace", true, "ShareProcessNamespace and HostPID cannot both be enabled"))
         }
+    }
+
+    private mutating func sysctls(_ spec: JSON, _ path: String) {
+        var seen: Set<String> = []
+        for (index, sysctl) in spec["securityContext"]["sysctls"].elements.enumerated() {
+            let field = "\(path)[\(index)].name"
+            let name = sysctl["name"].string ?? ""
+            if name.isEmpty {
+                add(.required(field, ""))
+            } else if !Self.isSysctl(name) {
+                add(
+                    .invalid(
+                        field, .string(name),
+                        "must have at most 253 characters and match regex "
+                            + #"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"#))
+            } else if !seen.insert(name).inserted {
+                add(.duplicate(field, .string(name)))
+            }
+            // Of a namespace that the pod has not for itself.
+            let dotted = name.split(separator: "/").joined(separator: ".")
+            if spec["hostNetwork"].bool == true, dotted.hasPrefix("net.") {
+                add(.invalid(field, .string(name), "may not be specified when 'hostNetwork' is true"))
+            }
+            let isOfIPC = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."].contains { dotted.hasPrefix($0) }
+            if spec["hostIPC"].bool == true, isOfIPC {
+                add(.invalid(field, .string(name), "may not be specified when 'hostIPC' is true"))
+            }
+        }
+    }
+
+    /// Segments of small letters, digits, dashes and underscores between dots or slashes; letters or digits at the ends.
+    private static func isSysctl(_ name: String) -> Bool {
+        func isPlain(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+        let segments = name.utf8.split(omittingEmptySubsequences: false) {
+            $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/")
+        }
+        return name.utf8.count <= 253
+            && segments.allSatisfy { segment in
+                guard let first = segment.first, let last = segment.last else { return false }
+                return isPlain(first) && isPlain(last)
+                    && segment.allSatisfy { isPlain($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+            }
     }
 
     /// User and group ids and what contradicts itself in a security context.
