@@ -175,6 +175,17 @@ final class EchoConnection: ByteConnection {
         }
     }
 
+    @Test func logOverWebSocket() async throws {
+        try await TestServer.run(nodes: FixedNodes(["n": EchoNode()]), backend: Self.backend()) { server in
+            // The handshake, an empty message, the log and the end.
+            let text = try await RawClient.connect(server).exchange(
+                Self.handshake(Self.pods + "/p/log", "binary.k8s.io"), until: { $0.contains("tail=-1\n") })
+            #expect(text.hasPrefix("HTTP/1.1 101 "))
+            #expect(text.contains("Sec-WebSocket-Protocol: binary.k8s.io"))
+            #expect(text.contains("log of a"))
+        }
+    }
+
     @Test func upgradesThatAreRefused() async throws {
         try await TestServer.run(nodes: FixedNodes(["n": EchoNode()]), backend: Self.backend()) { server in
             for (path, subprotocol, expected) in [

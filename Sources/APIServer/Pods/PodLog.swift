@@ -5,7 +5,7 @@ import ObjectModel
 import Streaming
 
 extension Dispatcher {
-    /// `pods/log`: the container's output as plain text.
+    /// `pods/log`: the container's output as plain text, or as messages of a WebSocket.
     func podLog(_ call: Call) async throws -> Answer {
         guard call.info.verb == "get" else { throw StatusError.methodNotSupported() }
         let options = try logOptions(call)
@@ -19,6 +19,16 @@ extension Dispatcher {
         } catch {
             // The API object tells best why there is nothing yet; the node tells the rest.
             throw logProblem(container, pod, isPrevious: options.previous) ?? error
+        }
+        if wantsWebSocket(call) {
+            let (protocolName, headers) = try negotiated(
+                try upgradeRequest(call), webSocket: StreamNegotiation.byteStreamWebSocket, spdy: { _ in nil },
+                spdyVersions: [])
+            let channel = try await call.exchange.upgrade(headers) { channel in
+                try UpgradedChannel(synchronously: channel, protocolName)
+            }
+            await ByteStreamServer(logger: logger).run(channel, chunks)
+            return .upgraded
         }
         let response = Response(
             status: .ok, headers: ["Content-Type": "text/plain"])

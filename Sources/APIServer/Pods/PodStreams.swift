@@ -97,13 +97,18 @@ extension Dispatcher {
 
     // MARK: Upgrade
 
-    private enum UpgradeRequest {
+    enum UpgradeRequest {
         /// The client's `Sec-WebSocket-Key` and the subprotocols it offers.
         case webSocket(key: String, offered: [String])
         case spdy(offered: [String])
     }
 
-    private func upgradeRequest(_ call: Call) throws -> UpgradeRequest {
+    /// Whether the client asks for a WebSocket instead of a plain answer.
+    func wantsWebSocket(_ call: Call) -> Bool {
+        call.request.tokens("upgrade").contains { $0.lowercased() == "websocket" } && !call.exchange.isHTTP2
+    }
+
+    func upgradeRequest(_ call: Call) throws -> UpgradeRequest {
         let request = call.request
         guard call.info.verb == "get" || call.info.verb == "create" else { throw StatusError.methodNotSupported() }
         let isUpgrade = request.tokens("connection").contains { $0.lowercased() == "upgrade" }
@@ -129,7 +134,7 @@ extension Dispatcher {
         try await authorizer.require(attributes)
     }
 
-    private func negotiated(
+    func negotiated(
         _ upgrade: UpgradeRequest, webSocket: ([String]) -> String?, spdy: ([String]) -> String?,
         spdyVersions: [String]
     ) throws -> (StreamUpgrade, HTTPHeaders) {

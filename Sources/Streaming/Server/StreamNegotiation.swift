@@ -14,6 +14,11 @@ public enum StreamNegotiation {
         pick(offered, from: [tunnelledPortForward, "v4.channel.k8s.io", "v4.base64.channel.k8s.io"])
     }
 
+    /// Logs over WebSocket. Same result rules as `remoteCommandWebSocket(offered:)`.
+    public static func byteStreamWebSocket(offered: [String]) -> String? {
+        pick(offered, from: ["binary.k8s.io", base64ByteStream])
+    }
+
     /// exec and attach over a SPDY/3.1 upgrade.
     ///
     /// - Parameter offered: the tokens of all `X-Stream-Protocol-Version` header lines, in the client's order.
@@ -35,6 +40,9 @@ public enum StreamNegotiation {
     ]
     /// What a SPDY port-forward server speaks.
     public static let portForwardSPDYVersions = ["portforward.k8s.io"]
+
+    /// WebSocket subprotocol whose messages are base64 texts.
+    static let base64ByteStream = "base64.binary.k8s.io"
 
     /// WebSocket subprotocol whose binary messages carry a SPDY/3.1 byte stream (KEP-4006).
     static let tunnelledPortForward = "SPDY/3.1+portforward.k8s.io"
