@@ -180,7 +180,7 @@ import Testing
             ],
         ]
         let task = try #require(TaskProjection.tasks(of: pod).first)
-        #expect(task.taskID == "default.web" && task.state == .running && task.role == "*" && task.frameworkID == nil)
+        #expect(task.taskID == "web.default" && task.state == .running && task.role == "*" && task.frameworkID == nil)
         #expect(try Resources(trees: task.info["resources"].elements) == Resources(text: "cpus:0.5;mem:64"))
         #expect(task.containerStatus["network_infos"][0]["ip_addresses"][0]["ip_address"] == "10.0.0.1")
     }

@@ -125,8 +125,9 @@ struct PodFacts: Sendable {
         }
         let marathon = labels[MesosNames.marathonInstanceLabel]
         var task: JSON = [
-            "name": .string(labels[MesosNames.marathonAppLabel] ?? name),
-            "task_id": ["value": .string(marathon ?? "\(namespace).\(name)")], "resources": .array(resources),
+            "name": .string(
+                labels[MesosNames.marathonAppLabel] ?? annotations[MesosNames.metronomeJobAnnotation] ?? name),
+            "task_id": ["value": .string(marathon ?? "\(name).\(namespace)")], "resources": .array(resources),
         ]
         if !labels.isEmpty {
             task["labels"] = [

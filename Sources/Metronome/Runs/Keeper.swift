@@ -63,7 +63,10 @@ struct Keeper: Sendable {
             return
         }
         try await keepSchedule(definition)
-        for run in runs where run.finished == nil && !run.isStopped { try await keepDeadlines(run) }
+        for run in runs where run.finished == nil && !run.isStopped {
+            try await keepDeadlines(run)
+            try await forgetFailures(run)
+        }
         try await count(runs, id)
         try await trim(runs)
         try await followParents(definition)
@@ -117,6 +120,17 @@ struct Keeper: Sendable {
         if let seconds = run.retryWithin, run.failures > 0, !tasks.contains(where: \.isRunning) {
             if try await isOver(run, seconds) {
                 return try await stop(run, because: "it failed, and is not tried again after \(seconds) seconds")
+            }
+        }
+    }
+
+    /// Removes all but the newest pods that failed: a run may be tried for ever.
+    private func forgetFailures(_ run: Run) async throws {
+        for task in state.tasks(of: run).filter(\.isFailed).dropLast(History.kept) {
+            do {
+                try await client.delete(.pods, task.key, options: DeleteOptions(uid: task.uid))
+            } catch let error as StatusError where error.reason == .conflict {
+                continue
             }
         }
     }

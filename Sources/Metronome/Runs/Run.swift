@@ -88,7 +88,10 @@ struct RunTask: Sendable {
     let id: String
     let job: String
     let owner: String
+    let key: ObjectKey
+    let uid: String
     let created: Timestamp
+    let isFailed: Bool
     let isPlaced: Bool
     let isRunning: Bool
     private let state: String
@@ -100,11 +103,14 @@ struct RunTask: Sendable {
         id = "\(object.name).\(object.namespace)"
         job = tree["metadata"]["annotations"][MetronomeNames.jobAnnotation].string ?? ""
         owner = object.metadata.controller?.uid ?? ""
+        key = object.key
+        uid = object.uid
         created = object.metadata.creationTimestamp ?? Timestamp(seconds: 0)
         let phase = tree["status"]["phase"].string ?? "Pending"
         let container = tree["status"]["containerStatuses"][0]["state"]
         isPlaced = !(tree["spec"]["nodeName"].string ?? "").isEmpty || phase == "Succeeded" || phase == "Failed"
         isRunning = phase == "Running"
+        isFailed = phase == "Failed"
         let isEnding = object.metadata.isTerminating
         switch phase {
         case "Succeeded": state = "TASK_FINISHED"
