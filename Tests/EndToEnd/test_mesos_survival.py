@@ -24,6 +24,7 @@ def mesos():
     port = free_port()
     cluster = Cluster(
         directory, "--mesos-port", str(port), "--mesos-agent-port", str(free_port()), "--marathon-port", "0",
+        "--metronome-port", "0",
         "--mesos-dns-port", "0", "--dns-port", str(free_port()), "--node-ip", "127.0.0.1",
         "--pod-cidr", "10.233.0.0/16", "--service-cidr", "10.173.0.0/16")
     cluster.master = f"127.0.0.1:{port}"

@@ -27,6 +27,7 @@ def mesos():
     (pathlib.Path(directory) / "credentials").write_text(SECRET + "\n")
     cluster = Cluster(
         data, "--mesos-port", str(port), "--mesos-agent-port", str(agent), "--marathon-port", "0",
+        "--metronome-port", "0",
         "--mesos-dns-port", "0", "--dns-port", str(free_port()), "--node-ip", "127.0.0.1",
         "--pod-cidr", "10.234.0.0/16", "--service-cidr", "10.174.0.0/16",
         "--credentials", f"{directory}/credentials")
