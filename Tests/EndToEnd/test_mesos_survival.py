@@ -28,8 +28,8 @@ def mesos():
         "--mesos-dns-port", "0", "--dns-port", str(free_port()), "--node-ip", "127.0.0.1",
         "--pod-cidr", "10.233.0.0/16", "--service-cidr", "10.173.0.0/16")
     cluster.master = f"127.0.0.1:{port}"
-    cluster.start()
     try:
+        cluster.start()
         yield cluster
     finally:
         if cluster.process.poll() is None:

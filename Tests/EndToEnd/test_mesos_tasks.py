@@ -33,11 +33,12 @@ def mesos():
         "--credentials", f"{directory}/credentials")
     cluster.master = f"127.0.0.1:{port}"
     cluster.agent = f"127.0.0.1:{agent}"
-    cluster.start()
     try:
+        cluster.start()
         yield cluster
     finally:
-        cluster.stop()
+        if cluster.process.poll() is None:
+            cluster.stop()
         cluster.down("--purge")
         shutil.rmtree(directory, ignore_errors=True)
 
