@@ -134,7 +134,7 @@ let package = Package(
             "Marathon",
             [
                 "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", collections,
-                deque, httpClient, nioCore, nioSSL, log, lifecycle,
+                deque, httpClient, nioCore, nioPosix, nioSSL, log, lifecycle,
             ]),
         // Metronome's /v1 for jobs that end, on Jobs and CronJobs.
         room(

@@ -65,8 +65,10 @@ public final class HTTPConnection: Sendable {
             .connectTimeout(.seconds(5))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : access.host))
+                    if !access.isPlain {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLClientHandler(context: tls.context, serverHostname: isAddress ? nil : access.host))
+                    }
                     try configure(channel)
                 }
             }

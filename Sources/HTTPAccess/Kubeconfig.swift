@@ -12,10 +12,22 @@ public struct ClusterAccess: Sendable {
     public var keyPEM: [UInt8]
     /// Bearer token; nil without one.
     public var token: String?
+    /// Without TLS, as the windows for Mesos and Marathon are reached.
+    public var isPlain = false
 
     /// Why a kubeconfig cannot be used.
     public struct Problem: Error, CustomStringConvertible {
         public var description: String
+    }
+
+    /// A server that is spoken to without TLS, as nobody.
+    public init(plainHost host: String, port: Int) {
+        self.host = host
+        self.port = port
+        authorityPEM = []
+        certificatePEM = []
+        keyPEM = []
+        isPlain = true
     }
 
     /// Reads the text of a kubeconfig file.

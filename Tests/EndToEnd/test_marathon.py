@@ -1,12 +1,14 @@
 """Marathon's window: through /v2 and through kubectl, across a killed server, and with thousands of apps."""
 
 import json
+import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ControlPlane, eventually, free_port
+from conftest import APUS, ControlPlane, eventually, free_port
 
 
 class Marathon(ControlPlane):
@@ -90,3 +92,32 @@ def test_thousands_of_apps_are_listed_quickly(marathon):
     assert len(marathon.call("GET", "/v2/apps")[1]["apps"]) >= 2000
     assert len(marathon.call("GET", "/v2/apps?id=many/a77")[1]["apps"]) == 11
     assert marathon.call("DELETE", "/v2/groups/many?force=true")[0] in (200, 422)
+
+
+def test_a_large_app_runs_on_simulated_nodes_and_yields_to_priority(marathon):
+    nodes = subprocess.Popen(
+        [APUS, "bench", "nodes", "--kubeconfig", str(marathon.kubeconfig), "--count", "4", "--cpu", "5"],
+        stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert "ready" in nodes.stdout.readline()
+        checks = [{"protocol": "MESOS_TCP", "portIndex": 0}]
+        low = {"id": "/low", "cmd": "sleep 1000", "cpus": 0.1, "mem": 1, "instances": 200, "healthChecks": checks}
+        assert marathon.call("POST", "/v2/apps", low)[0] == 201
+
+        def healthy(app):
+            return marathon.call("GET", f"/v2/apps/{app}")[1]["app"]["tasksHealthy"]
+
+        eventually(lambda: healthy("low") == 200, what="200 instances")
+        eventually(lambda: not marathon.call("GET", "/v2/deployments")[1], what="the end of the deployment")
+        # The nodes are full: what has a higher priority takes the place of others, which wait.
+        marathon.kubectl("create", "priorityclass", "high", "--value=1000")
+        high = {**low, "id": "/high", "cpus": 1, "instances": 2, "priorityClassName": "high"}
+        assert marathon.call("POST", "/v2/apps", high)[0] == 201
+        eventually(lambda: healthy("high") == 2, what="the instances of higher priority")
+        eventually(lambda: healthy("low") == 180, what="180 instances that are left")
+        for app in ["high", "low"]:
+            assert marathon.call("DELETE", f"/v2/apps/{app}")[0] == 200
+        eventually(lambda: not marathon.call("GET", "/v2/deployments")[1], what="the removal")
+    finally:
+        nodes.send_signal(signal.SIGTERM)
+        nodes.wait(60)

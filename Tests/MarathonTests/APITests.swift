@@ -234,4 +234,32 @@ import Testing
             #expect(try await test.call("GET", "/v2/leader").json["leader"].string != nil)
         }
     }
+    @Test func everyHealthCheckOfAnAppHasItsSay() async throws {
+        try await TestMarathon.run { test in
+            let port = JSON(test.window.port ?? 0)
+            try await test.call(
+                "POST", "/v2/apps",
+                [
+                    "id": "/web", "cmd": "run",
+                    "healthChecks": [
+                        ["protocol": "HTTP", "port": port, "path": "/ping"],
+                        ["protocol": "COMMAND", "command": ["value": "true"]],
+                        ["protocol": "TCP", "port": 1],
+                    ],
+                ])
+            // The node runs the command, Marathon the others; the pod waits for both.
+            try await test.eventually("what the checks say", { try await test.client.list(.pods).items.first?.tree }) {
+                pod in
+                let conditions = pod?["status"]["conditions"].elements ?? []
+                let said = conditions.map { "\($0["type"].string ?? "")=\($0["status"].string ?? "")" }
+                return said.contains("marathon.apus.dev/health-0=True")
+                    && said.contains("marathon.apus.dev/health-2=False")
+            }
+            let pod = try #require(try await test.client.list(.pods).items.first?.tree)
+            #expect(pod["spec"]["readinessGates"].elements.count == 2)
+            #expect(!pod["spec"]["containers"][0]["readinessProbe"]["exec"].isNull)
+            let results = try await test.app("/web")["tasks"][0]["healthCheckResults"].elements
+            #expect(results.count == 3 && results[0]["alive"] == true && results[2]["alive"] == false)
+        }
+    }
 }

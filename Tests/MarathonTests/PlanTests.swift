@@ -101,7 +101,7 @@ private func app(_ id: String, _ members: JSON = .object([:])) -> RunSpec {
         ]
         var spec = try Documents.complete(document, kind: .app, id: PathID("/team/web"), in: Fixed())
         spec.json["version"] = "2026-01-01T00:00:00.000Z"
-        let pod = PodBuilder(frameworkID: "f").pod(spec, uuid: "u-1")
+        let pod = PodBuilder(frameworkID: "f").pod(spec, at: Place(uuid: "u-1"))
         let container = pod["spec"]["containers"][0]
         var environment: [String: JSON] = [:]
         for entry in container["env"].elements { environment[entry["name"].string ?? ""] = entry }

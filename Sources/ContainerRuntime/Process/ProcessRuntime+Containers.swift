@@ -71,7 +71,7 @@ extension ProcessRuntime {
         launch.joinProcesses = joined ?? 0
         launch.network = sandbox.network
         launch.hostname = sandboxConfig.hostname
-        launch.mounts = try mounts(config, sandboxConfig, sandbox)
+        launch.mounts = try mounts(config, sandboxConfig, sandbox, folder)
         launch.rootDirectory = directory + "/root"
         try HostFiles.makeDirectory(launch.rootDirectory)
         if options.hasPrivateTemporary {
@@ -120,9 +120,12 @@ extension ProcessRuntime {
         return pairs.map { "\($0.name)=\($0.value)" }
     }
 
-    private func mounts(_ config: ContainerConfig, _ sandboxConfig: SandboxConfig, _ sandbox: ProcessSandbox) throws
-        -> [Launch.Mount]
-    {
+    /// Where containers with an image have their sandbox; programs have it at its own path.
+    private static let imageSandbox = "/mnt/mesos/sandbox/"
+
+    private func mounts(
+        _ config: ContainerConfig, _ sandboxConfig: SandboxConfig, _ sandbox: ProcessSandbox, _ folder: String
+    ) throws -> [Launch.Mount] {
         var result: [Launch.Mount] = []
         for mount in config.mounts {
             if mount.propagation == .bidirectional {
@@ -130,9 +133,13 @@ extension ProcessRuntime {
                     .invalidArgument, operation: "CreateContainer",
                     "mount \(mount.containerPath): Bidirectional propagation is not supported by the process runtime")
             }
+            var target = mount.containerPath
+            if target.hasPrefix(Self.imageSandbox) {
+                target = "\(folder)/\(target.dropFirst(Self.imageSandbox.count))"
+            }
             result.append(
                 Launch.Mount(
-                    source: mount.hostPath, target: mount.containerPath, isReadOnly: mount.isReadOnly,
+                    source: mount.hostPath, target: target, isReadOnly: mount.isReadOnly,
                     followsHost: mount.propagation == .hostToContainer))
         }
         // Programs of the machine's network resolve as the machine does, unless the pod says otherwise.

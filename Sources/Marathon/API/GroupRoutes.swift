@@ -188,7 +188,8 @@ struct GroupTree {
             json["groups"] = .array(
                 (groupsByParent[id] ?? []).sorted { $0.id < $1.id }.map { self.json($0.id, version: version, render) })
         }
-        if id.segments.count == 1 { json["enforceRole"] = .bool(group.enforceRole ?? false) }
+        // Clients from before 1.9 fail on members that they do not know.
+        if group.enforceRole == true { json["enforceRole"] = true }
         return json
     }
 }

@@ -179,7 +179,8 @@ struct PodStatus {
                 instance.tasks.enumerated().map { index, task in
                     container(task, containers.indices.contains(index) ? containers[index] : .null, instance, endpoints)
                 }),
-            "specReference": .string("/v2/pods\(spec.id)::versions/\(instance.version)"), "localVolumes": [],
+            "specReference": .string("/v2/pods\(spec.id)::versions/\(instance.version)"),
+            "localVolumes": .array(instance.localVolumes),
             "lastUpdated": .string(since), "lastChanged": .string(since), "role": .string(instance.role),
         ]
         json.setMember("agentRegion", node?.region.map(JSON.string))

@@ -79,6 +79,9 @@ extension MarathonAPI {
                 TaskJSON.task(task, of: instance, spec) { state.nodes[ObjectKey(name: $0)] }
             }
         }
+        if wipe {
+            for (id, killed) in byApp { try await executor.residency.wipe(id, uuids: Set(killed.map(\.uuid))) }
+        }
         try await executor.kill(live, reason: "killed through the API")
         return WindowResponse(json: body(tasks))
     }

@@ -11,13 +11,13 @@ import Synchronization
 /// current step asks for, and comes back when something changed. Deployments advance when every action of their step is
 /// done.
 final class Executor: Sendable {
-    private struct Memory {
+    struct Memory {
         /// The revision that the copy of instances must have reached before the next pass.
         var written: Revision = 0
         /// Killed instances that may still look alive.
         var killed: Set<String> = []
     }
-    private struct Done: Hashable {
+    struct Done: Hashable {
         var deployment: String
         var step: Int
         var id: PathID
@@ -28,14 +28,16 @@ final class Executor: Sendable {
     let changes: Changes
     let backoff: Backoff
     let readiness: ReadinessKeeper
-    private let bus: EventBus
-    private let logger: Logger
-    private let frameworkID: @Sendable () -> String
+    let residency: Residency
+    let health: HealthKeeper
+    let bus: EventBus
+    let logger: Logger
+    let frameworkID: @Sendable () -> String
     let specs = WorkQueue<PathID>()
     let deployments = WorkQueue<String>()
     private let adoptions = WorkQueue<Adoption>()
-    private let memories = Mutex<[PathID: Memory]>([:])
-    private let done = Mutex<Set<Done>>([])
+    let memories = Mutex<[PathID: Memory]>([:])
+    let done = Mutex<Set<Done>>([])
 
     private struct Adoption: Hashable, Sendable {
         var key: ObjectKey
@@ -53,6 +55,8 @@ final class Executor: Sendable {
         self.logger = logger
         self.frameworkID = frameworkID
         backoff = Backoff()
+        health = HealthKeeper(client: client)
+        residency = Residency(state: state, client: client)
         let specs = specs
         readiness = ReadinessKeeper(logger: logger) { specs.add($0) }
         subscribe()
@@ -86,9 +90,15 @@ final class Executor: Sendable {
         state.instances.subscribe { [weak self] event in
             events.heard(event)
             switch event {
-            case .added(let instance), .deleted(let instance): specs.add(instance.spec)
+            case .added(let instance):
+                specs.add(instance.spec)
+                self?.check(instance)
+            case .deleted(let instance):
+                specs.add(instance.spec)
+                self?.health.forget(instance)
             case .modified(let old, let new):
                 specs.add(new.spec)
+                self?.check(new)
                 if new.isTerminal, !old.isTerminal, new.killReason == nil, !new.isTerminating { self?.failed(new) }
             }
         }
@@ -103,7 +113,15 @@ final class Executor: Sendable {
         }
     }
 
-    private func failed(_ instance: Instance) {
+    /// Starts the health checks that are Marathon's own, or ends them.
+    private func check(_ instance: Instance) {
+        guard !instance.gates.isEmpty else { return }
+        guard instance.isRunning else { return health.forget(instance) }
+        let spec = state.version(instance.spec, instance.version)?.spec ?? state.spec(instance.spec)
+        health.watch(instance, spec?.healthChecks ?? [])
+    }
+
+    func failed(_ instance: Instance) {
         guard let spec = state.spec(instance.spec), spec.isCurrent(instance.version) else { return }
         backoff.failed(spec)
     }
@@ -125,6 +143,7 @@ final class Executor: Sendable {
                 }
             }
             group.addTask { await self.readiness.run() }
+            group.addTask { await self.health.run() }
             group.addTask {
                 while (try? await Task.sleep(for: .seconds(60))) != nil {
                     for spec in self.state.specs(under: .root) { self.specs.add(spec.id) }
@@ -223,6 +242,7 @@ final class Executor: Sendable {
                 specs.add(id, after: end.at - now + .milliseconds(20))
             }
             view.active.append(instance)
+            check(instance)
             if instance.isRunning, instance.isHealthy ?? true, isReady(instance, spec) { view.up.insert(instance.uid) }
         }
         return view
@@ -249,7 +269,7 @@ final class Executor: Sendable {
         return seconds >= strategy.inactiveAfter
     }
 
-    private func target(_ spec: RunSpec) -> Int {
+    func target(_ spec: RunSpec) -> Int {
         guard spec.isOnePerNode else { return spec.instances }
         return state.nodes.all.count { $0.isSchedulable }
     }
@@ -267,6 +287,7 @@ final class Executor: Sendable {
             try await kill(view.active, reason: "the app is removed")
             guard view.living.isEmpty else { return false }
             try await sweep(action.id, state.instances(of: action.id), keep: 0)
+            try await residency.wipe(action.id)
             backoff.reset(action.id)
             readiness.forget(action.id)
             bus.publish("app_terminated_event", ["appId": .string(action.id.text)])
@@ -334,7 +355,8 @@ final class Executor: Sendable {
     /// How many new instances an update may have by now: the steps of a canary, each for a while.
     private func canary(_ spec: RunSpec, _ deployment: Deployment, upNew: Int) -> Int {
         let steps = spec.json["canary"]["steps"].elements.compactMap(\.int)
-        guard !steps.isEmpty else { return .max }
+        // The way back is taken at once.
+        guard !steps.isEmpty, spec.version == deployment.version else { return .max }
         let pause = spec.json["canary"]["pauseSeconds"].double ?? 60
         let elapsed = (Timestamp.now - deployment.startedAt) / .seconds(1)
         for (index, step) in steps.enumerated() where elapsed < Double(index + 1) * pause {
@@ -342,163 +364,5 @@ final class Executor: Sendable {
             return step
         }
         return .max
-    }
-
-    // MARK: Starting and killing
-
-    private func launch(_ spec: RunSpec, _ count: Int) async throws {
-        let now = Timestamp.now
-        if let delay = backoff.delay(spec), delay.until > now {
-            specs.add(spec.id, after: delay.until - now + .milliseconds(10))
-            return
-        }
-        let builder = PodBuilder(
-            frameworkID: frameworkID(), enforcesRole: Documents.standardRole(of: spec.id, in: state) != nil)
-        let revision = Mutex<Revision>(0)
-        defer {
-            let written = revision.withLock { $0 }
-            memories.withLock { $0[spec.id, default: Memory()].written = max($0[spec.id]?.written ?? 0, written) }
-        }
-        try await concurrently(Array(0..<count)) { [client] _ in
-            let made = try await client.create(.pods, builder.pod(spec))
-            revision.withLock { $0 = max($0, made.metadata.resourceVersion) }
-        }
-    }
-
-    /// Ends instances; the reason goes with the pod, so that everybody knows who asked.
-    func kill(_ instances: [Instance], reason: String) async throws {
-        for instance in instances {
-            memories.withLock { _ = $0[instance.spec, default: Memory()].killed.insert(instance.uid) }
-        }
-        try await concurrently(instances) { [client] in try await Self.kill($0, reason: reason, client) }
-    }
-
-    private static func kill(_ instance: Instance, reason: String, _ client: ClusterClient) async throws {
-        do {
-            if instance.killReason == nil {
-                try await client.patch(
-                    .pods, instance.key, .merge,
-                    [
-                        "metadata": [
-                            "uid": .string(instance.uid), "annotations": [MesosNames.killAnnotation: .string(reason)],
-                        ]
-                    ])
-            }
-            try await client.transport.delete(.pods, instance.key, options: DeleteOptions(uid: instance.uid))
-        } catch let error as StatusError where error.reason == .notFound || error.reason == .conflict {
-            return
-        }
-    }
-
-    private func killUnhealthy(_ instance: Instance, reason: String) async throws {
-        bus.publish(
-            "unhealthy_instance_kill_event",
-            [
-                "appId": .string(instance.spec.text), "taskId": .string(instance.tasks.first?.id ?? ""),
-                "instanceId": .string(instance.id), "version": .string(instance.version), "reason": .string(reason),
-                "host": .string(instance.host), "slaveId": .string(instance.agentID),
-            ])
-        failed(instance)
-        try await kill([instance], reason: reason)
-    }
-
-    /// Removes the pods of instances that ended, except the newest failures: they say what went wrong.
-    private func sweep(_ id: PathID, _ all: [Instance], keep: Int) async throws {
-        let ended = all.filter { $0.isTerminal && !$0.isTerminating }.sorted { $0.stagedAt > $1.stagedAt }
-        for instance in ended.dropFirst(keep) {
-            try await client.delete(
-                .pods, instance.key, options: DeleteOptions(gracePeriodSeconds: 0, uid: instance.uid))
-        }
-    }
-
-    // MARK: Deployments
-
-    private func isDone(_ deployment: Deployment, _ id: PathID) -> Bool {
-        done.withLock { $0.contains(Done(deployment: deployment.id, step: deployment.currentStep, id: id)) }
-    }
-
-    private func finished(_ deployment: Deployment, _ id: PathID) {
-        let isNews = done.withLock {
-            $0.insert(Done(deployment: deployment.id, step: deployment.currentStep, id: id)).inserted
-        }
-        if isNews { deployments.add(deployment.id) }
-    }
-
-    /// Takes a deployment to its next step when every action of this one is done.
-    private func advance(_ id: String) async throws {
-        guard let deployment = state.deployment(id) else {
-            done.withLock { done in
-                guard done.contains(where: { $0.deployment == id }) else { return }
-                done = done.filter { $0.deployment != id }
-            }
-            return
-        }
-        guard deployment.isApplied else { return try await changes.finish(id) }
-        if let deadline = deployment.deadline {
-            let left = deadline - .now
-            if left <= .zero {
-                _ = try await changes.rollBack(id)
-                return
-            }
-            deployments.add(id, after: left + .milliseconds(50))
-        }
-        guard deployment.currentActions.allSatisfy({ isDone(deployment, $0.id) }) else { return }
-        if !deployment.steps.isEmpty {
-            bus.publish(
-                "deployment_step_success",
-                ["plan": deployment.plan, "currentStep": ["actions": .array(deployment.currentActions.map(\.json))]])
-        }
-        let next = deployment.currentStep + 1
-        guard next < deployment.steps.count else {
-            try await client.delete(MesosNames.marathonDeployments, deployment.object.key)
-            bus.publish("deployment_success", ["id": .string(id), "plan": deployment.plan])
-            for spec in deployment.affected { specs.add(spec) }
-            return
-        }
-        try await client.modify(MesosNames.marathonDeployments, deployment.object.key) { tree in
-            guard (tree["status"]["currentStep"].int ?? 0) < next else { return false }
-            tree["status"]["currentStep"] = JSON(next)
-            return true
-        }
-        bus.publish(
-            "deployment_info",
-            ["plan": deployment.plan, "currentStep": ["actions": .array(deployment.steps[next].map(\.json))]])
-    }
-}
-
-/// Which instances go when there are too many.
-enum KillSelection {
-    /// Named victims first, then what does not run, then by age; GROUP_BY constraints keep the groups even.
-    static func choose(
-        _ count: Int, of instances: [Instance], spec: RunSpec, victims: [String], isUp: (Instance) -> Bool
-    ) -> [Instance] {
-        let named = Set(victims)
-        func rank(_ instance: Instance) -> Int {
-            if named.contains(instance.object.name) { return 0 }
-            if !instance.isBound { return 1 }
-            return isUp(instance) ? 3 : 2
-        }
-        let isOldestFirst = spec.isOldestFirst
-        var rest = instances.map { (rank: rank($0), instance: $0) }.sorted { left, right in
-            if left.rank != right.rank { return left.rank < right.rank }
-            let (a, b) = (left.instance, right.instance)
-            if a.stagedAt != b.stagedAt { return isOldestFirst ? a.stagedAt < b.stagedAt : a.stagedAt > b.stagedAt }
-            return a.id < b.id
-        }
-        let groupsByHost = spec.constraints.contains { constraint in
-            constraint[1].string == "GROUP_BY" && ["hostname", "@hostname"].contains(constraint[0].string ?? "")
-        }
-        var chosen: [Instance] = []
-        while chosen.count < count, let first = rest.first {
-            var index = 0
-            if groupsByHost, first.rank > 1 {
-                var sizes: [String: Int] = [:]
-                for entry in rest where entry.instance.isBound { sizes[entry.instance.node, default: 0] += 1 }
-                let most = sizes.values.max() ?? 0
-                index = rest.firstIndex { $0.rank == first.rank && sizes[$0.instance.node] == most } ?? 0
-            }
-            chosen.append(rest.remove(at: index).instance)
-        }
-        return chosen
     }
 }

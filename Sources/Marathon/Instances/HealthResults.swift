@@ -6,8 +6,28 @@ extension Instance {
     /// `healthCheckResults` of the task: one result for each check once it runs.
     func healthResults(_ spec: RunSpec, now: Timestamp = .now) -> [JSON] {
         guard hasHealthChecks, tasks.contains(where: { $0.startedAt != nil }) else { return [] }
-        let interval = spec.healthChecks.first?["intervalSeconds"].double ?? 60
-        return [healthResult(interval: interval, now: now)]
+        guard !gates.isEmpty else {
+            let interval = spec.healthChecks.first?["intervalSeconds"].double ?? 60
+            return [healthResult(interval: interval, now: now)]
+        }
+        return spec.healthChecks.indices.map { index in
+            let said = gates.contains(index) ? verdicts[index] : probeVerdict
+            let isAlive = isRunning && said?.isAlive == true
+            var result: JSON = [
+                "alive": .bool(isAlive), "instanceId": .string(id), "consecutiveFailures": 0,
+            ]
+            guard let said else { return result }
+            if isAlive {
+                result["firstSuccess"] = .string(said.since.milliText)
+                result["lastSuccess"] = .string(said.since.milliText)
+            } else if isRunning {
+                let interval = max(spec.healthChecks[index]["intervalSeconds"].double ?? 60, 1)
+                result["consecutiveFailures"] = JSON(1 + max(0, Int((now - said.since) / .seconds(interval))))
+                result["lastFailure"] = .string(said.since.milliText)
+                result["lastFailureCause"] = "the check did not succeed"
+            }
+            return result
+        }
     }
 
     private func healthResult(interval: Double, now: Timestamp) -> JSON {
@@ -40,7 +60,21 @@ extension Instance {
         let checks =
             spec.kind == .app
             ? spec.healthChecks : spec.json["containers"].elements.map { $0["healthCheck"] }.filter { !$0.isNull }
+        if !gates.isEmpty, spec.kind == .app {
+            return checks.indices.compactMap { index in
+                let said = gates.contains(index) ? verdicts[index] : probeVerdict
+                return said?.isAlive == true
+                    ? nil : deadline(checks[index], started: started, failingSince: said?.since)
+            }.min { $0.at < $1.at }
+        }
         guard let check = checks.first else { return nil }
+        return deadline(check, started: started, failingSince: readySince)
+    }
+
+    /// - Parameter failingSince: when the check began to fail; at the start, when it never succeeded.
+    private func deadline(_ check: JSON, started: Timestamp, failingSince: Timestamp?) -> (
+        at: Timestamp, reason: String
+    )? {
         let most = check["maxConsecutiveFailures"].int ?? 3
         guard most > 0 else { return nil }
         let interval = max(check["intervalSeconds"].double ?? 60, 1)
@@ -48,7 +82,7 @@ extension Instance {
         let failing = .seconds(Double(most) * interval) as Duration
         var at = started + .seconds(grace) + failing
         // It was ready once: grace is over, and counting began when it stopped being ready.
-        if let readySince, readySince > started + .seconds(1) { at = max(readySince + failing, started) }
+        if let failingSince, failingSince > started + .seconds(1) { at = max(failingSince + failing, started) }
         return (at, "the health check failed \(most) times in a row")
     }
 }

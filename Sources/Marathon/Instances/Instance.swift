@@ -20,6 +20,13 @@ enum MarathonNames {
     static let rolesAnnotation = "marathon.apus.dev/accepted-resource-roles"
     /// Annotation of the pods of Marathon's pods: names of the tasks, by container.
     static let tasksAnnotation = "marathon.apus.dev/tasks"
+    /// Annotation of pods: `localVolumes` of their tasks.
+    static let volumesAnnotation = "marathon.apus.dev/volumes"
+    /// Annotation of claims: how often their instance was started.
+    static let attemptAnnotation = "marathon.apus.dev/attempt"
+    /// Condition of pods: what the health check at a place says, when Marathon runs it itself.
+    static func gate(_ index: Int) -> String { gatePrefix + String(index) }
+    static let gatePrefix = "marathon.apus.dev/health-"
     /// The frameworkID annotation.
     static let frameworkLabel = MesosNames.frameworkLabel
 }
@@ -69,6 +76,16 @@ final class Instance: Sendable {
     /// What the scheduler said last, while it has no node.
     let pendingReason: String?
     let hasHealthChecks: Bool
+    /// Places of the health checks that Marathon runs itself.
+    let gates: [Int]
+    /// What those checks said, and since when.
+    let verdicts: [Int: (isAlive: Bool, since: Timestamp)]
+    /// What the node's own check says, when there are others beside it.
+    let probeVerdict: (isAlive: Bool, since: Timestamp)?
+    /// Its persistent volumes, as tasks show them.
+    let localVolumes: [JSON]
+    /// The last part of its id: what its volumes are found by.
+    let uuid: String
 
     var key: ObjectKey { object.key }
     var uid: String { object.uid }
@@ -92,6 +109,9 @@ final class Instance: Sendable {
             tree["metadata"]["labels"][MesosNames.marathonInstanceLabel].string.map { [spec] in
                 "\(spec.underscored).instance-\($0)"
             } ?? object.name
+        uuid = tree["metadata"]["labels"][MesosNames.marathonInstanceLabel].string ?? ""
+        localVolumes =
+            annotations[MarathonNames.volumesAnnotation].string.flatMap { try? JSON.parse($0.utf8) }?.elements ?? []
         version = annotations[MarathonNames.versionAnnotation].string ?? ""
         role = annotations[MesosNames.roleAnnotation].string ?? "*"
         frameworkID = tree["metadata"]["labels"][MesosNames.frameworkLabel].string ?? ""
@@ -112,6 +132,26 @@ final class Instance: Sendable {
         let ready = conditions.first { $0["type"].string == "Ready" }
         isReady = ready?["status"].string == "True"
         readySince = ready?["lastTransitionTime"].string.flatMap { Timestamp($0) }
+        func place(_ type: JSON) -> Int? {
+            guard let type = type.string, type.hasPrefix(MarathonNames.gatePrefix) else { return nil }
+            return Int(type.dropFirst(MarathonNames.gatePrefix.count))
+        }
+        func verdict(_ condition: JSON) -> (isAlive: Bool, since: Timestamp) {
+            (
+                condition["status"].string == "True",
+                condition["lastTransitionTime"].string.flatMap { Timestamp($0) } ?? .now
+            )
+        }
+        gates = tree["spec"]["readinessGates"].elements.compactMap { place($0["conditionType"]) }
+        var verdicts: [Int: (isAlive: Bool, since: Timestamp)] = [:]
+        if !gates.isEmpty {
+            for condition in conditions {
+                if let index = place(condition["type"]) { verdicts[index] = verdict(condition) }
+            }
+        }
+        self.verdicts = verdicts
+        probeVerdict =
+            gates.isEmpty ? nil : conditions.first { $0["type"].string == "ContainersReady" }.map(verdict)
         let scheduled = conditions.first { $0["type"].string == "PodScheduled" }
         pendingReason = scheduled?["status"].string == "False" ? scheduled?["message"].string : nil
         hasHealthChecks = tree["spec"]["containers"].elements.contains { !$0["readinessProbe"].isNull }

@@ -9,19 +9,23 @@ struct PodBuilder {
     var enforcesRole = false
 
     /// A new instance with ids of its own.
-    func pod(_ spec: RunSpec) -> JSON { pod(spec, uuid: NameGenerator.uuid()) }
+    func pod(_ spec: RunSpec) -> JSON { pod(spec, at: Place(uuid: NameGenerator.uuid())) }
 
-    func pod(_ spec: RunSpec, uuid: String) -> JSON {
-        spec.kind == .app ? app(spec, uuid: uuid) : group(spec, uuid: uuid)
+    func pod(_ spec: RunSpec, at place: Place) -> JSON {
+        var pod = spec.kind == .app ? app(spec, place) : group(spec, place)
+        let volumes = spec.localVolumes(uuid: place.uuid)
+        if !volumes.isEmpty { annotate(&pod, MarathonNames.volumesAnnotation, .array(volumes)) }
+        return pod
     }
 
     static func instanceID(_ spec: RunSpec, uuid: String) -> String { "\(spec.id.underscored).instance-\(uuid)" }
 
     // MARK: Apps
 
-    private func app(_ spec: RunSpec, uuid: String) -> JSON {
+    private func app(_ spec: RunSpec, _ place: Place) -> JSON {
         let json = spec.json
-        let taskID = "\(Self.instanceID(spec, uuid: uuid))._app.1"
+        let uuid = place.uuid
+        let taskID = "\(Self.instanceID(spec, uuid: uuid))._app.\(place.attempt)"
         var container: JSON = ["name": .string(MesosNames.taskContainer)]
         let isProcess = spec.image == nil
         container["image"] = .string(spec.image ?? MesosNames.hostImage)
@@ -30,22 +34,28 @@ struct PodBuilder {
         container["env"] = appEnvironment(spec, taskID: taskID).json
         container["resources"] = Self.resources(
             json, limits: json["resourceLimits"], headroom: 32)
-        if let check = spec.healthChecks.first, let probe = appProbe(spec, check) {
+        if let index = spec.probedCheck, let probe = appProbe(spec, spec.healthChecks[index]) {
             container["readinessProbe"] = probe
         }
         if json["tty"].bool == true { container["tty"] = true }
         if spec.container["docker"]["privileged"].bool == true { container["securityContext"] = ["privileged": true] }
+        Self.confine(&container, json["container"]["linuxInfo"]["seccomp"])
         var volumes: [JSON] = []
         var mounts: [JSON] = []
         Self.sandbox(isProcess: isProcess, &volumes, &mounts)
         for (index, volume) in spec.container["volumes"].elements.enumerated() {
-            mount(volume, index, spec, &volumes, &mounts)
+            mount(volume, index, spec, uuid, &volumes, &mounts)
         }
         if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
         var pod = frame(spec, uuid: uuid, taskIDs: [taskID], grace: json["taskKillGracePeriodSeconds"].double)
         pod["spec"]["containers"] = [container]
         if !volumes.isEmpty { pod["spec"]["volumes"] = .array(volumes) }
         if isProcess { pod["spec"]["runtimeClassName"] = .string(MesosNames.processRuntimeClass) }
+        let gates = spec.gatedChecks
+        if !gates.isEmpty {
+            pod["spec"]["readinessGates"] = .array(
+                gates.map { ["conditionType": .string(MarathonNames.gate($0))] })
+        }
         if let secret = spec.container["docker"]["pullConfig"]["secret"].string,
             let source = json["secrets"][secret]["source"].string
         {
@@ -127,7 +137,7 @@ struct PodBuilder {
         return environment
     }
 
-    private func format(_ value: Double) -> String { value.description }
+    func format(_ value: Double) -> String { value.description }
 
     private func appProbe(_ spec: RunSpec, _ check: JSON) -> JSON? {
         var probe = Self.timing(check)
@@ -152,7 +162,7 @@ struct PodBuilder {
         return probe
     }
 
-    private static func connect(_ probe: inout JSON, _ word: String, path: String?, port: JSON) {
+    static func connect(_ probe: inout JSON, _ word: String, path: String?, port: JSON) {
         if word.hasSuffix("TCP") {
             probe["tcpSocket"] = ["port": port]
         } else {
@@ -164,7 +174,7 @@ struct PodBuilder {
 
     /// One success or failure changes what is said of an instance; how many failures kill it, Marathon counts itself.
     /// A delay that nobody asked for is none: a success then counts as soon as it comes.
-    private static func timing(_ check: JSON) -> JSON {
+    static func timing(_ check: JSON) -> JSON {
         [
             "initialDelaySeconds": JSON(check["delaySeconds"].int ?? 0),
             "periodSeconds": JSON(max(1, check["intervalSeconds"].int ?? 60)),
@@ -175,7 +185,7 @@ struct PodBuilder {
 
     // MARK: Parts
 
-    private static func command(_ container: inout JSON, shell: String?, arguments: [JSON]?, isProcess: Bool) {
+    static func command(_ container: inout JSON, shell: String?, arguments: [JSON]?, isProcess: Bool) {
         func literal(_ words: [JSON]) -> JSON {
             .array(words.map { .string(TaskEnvironment.literal($0.string ?? "")) })
         }
@@ -207,21 +217,34 @@ struct PodBuilder {
         return most.members.isEmpty ? ["requests": requests] : ["requests": requests, "limits": most]
     }
 
-    private static func sandbox(isProcess: Bool, _ volumes: inout [JSON], _ mounts: inout [JSON]) {
+    /// A seccomp profile of the node's, or none.
+    private static func confine(_ container: inout JSON, _ seccomp: JSON) {
+        if seccomp["unconfined"].bool == true {
+            container["securityContext"]["seccompProfile"] = ["type": "Unconfined"]
+        } else if let name = seccomp["profileName"].string, !name.isEmpty {
+            container["securityContext"]["seccompProfile"] = ["type": "Localhost", "localhostProfile": .string(name)]
+        }
+    }
+
+    static func sandbox(isProcess: Bool, _ volumes: inout [JSON], _ mounts: inout [JSON]) {
         guard !isProcess else { return }
         volumes.append(["name": .string(MesosNames.sandboxVolume), "emptyDir": .object([:])])
         mounts.append(["name": .string(MesosNames.sandboxVolume), "mountPath": .string(MesosNames.sandboxPath)])
     }
 
-    private static func inSandbox(_ path: String) -> String {
+    static func inSandbox(_ path: String) -> String {
         path.hasPrefix("/") ? path : "\(MesosNames.sandboxPath)/\(path)"
     }
 
-    private func mount(_ volume: JSON, _ index: Int, _ spec: RunSpec, _ volumes: inout [JSON], _ mounts: inout [JSON]) {
+    func mount(
+        _ volume: JSON, _ index: Int, _ spec: RunSpec, _ uuid: String, _ volumes: inout [JSON], _ mounts: inout [JSON]
+    ) {
         let name = "volume-\(index)"
         var source: JSON = ["name": .string(name)]
         if let path = volume["hostPath"].string {
             source["hostPath"] = ["path": .string(path)]
+        } else if !volume["persistent"].isNull {
+            source["persistentVolumeClaim"] = ["claimName": .string(PersistentVolume.claimName(uuid: uuid, index))]
         } else if let secret = volume["secret"].string, let text = spec.json["secrets"][secret]["source"].string {
             let (object, key) = TaskEnvironment.secret(text)
             source["secret"] = ["secretName": .string(object), "items": [["key": .string(key), "path": "value"]]]
@@ -238,7 +261,7 @@ struct PodBuilder {
         mounts.append(mount)
     }
 
-    private static func uri(_ fetch: JSON) -> JSON {
+    static func uri(_ fetch: JSON) -> JSON {
         var uri: JSON = [
             "value": fetch["uri"], "extract": .bool(fetch["extract"].bool ?? true),
             "executable": .bool(fetch["executable"].bool ?? false), "cache": .bool(fetch["cache"].bool ?? false),
@@ -247,12 +270,12 @@ struct PodBuilder {
         return uri
     }
 
-    private func annotate(_ pod: inout JSON, _ name: String, _ value: JSON) {
+    func annotate(_ pod: inout JSON, _ name: String, _ value: JSON) {
         pod["metadata"]["annotations"][name] = .string(value.description)
     }
 
     /// What pods of apps and of pods share.
-    private func frame(_ spec: RunSpec, uuid: String, taskIDs: [String], grace: Double?) -> JSON {
+    func frame(_ spec: RunSpec, uuid: String, taskIDs: [String], grace: Double?) -> JSON {
         var annotations: JSON = [
             MarathonNames.specAnnotation: .string(spec.id.text), MarathonNames.versionAnnotation: .string(spec.version),
             MarathonNames.kindAnnotation: .string(spec.kind.rawValue), MesosNames.roleAnnotation: .string(spec.role),
@@ -288,185 +311,5 @@ struct PodBuilder {
             ],
             "spec": body,
         ]
-    }
-
-    // MARK: Pods
-
-    private func group(_ spec: RunSpec, uuid: String) -> JSON {
-        let containers = spec.json["containers"].elements
-        let instance = Self.instanceID(spec, uuid: uuid)
-        let taskIDs = containers.map { "\(instance).\($0["name"].string ?? "").1" }
-        let names = containers.map { MesosNames.dnsSafe($0["name"].string ?? "") }
-        var volumes: [JSON] = []
-        var sources: [String: String] = [:]
-        for (index, volume) in spec.json["volumes"].elements.enumerated() {
-            let name = "volume-\(index)"
-            sources[volume["name"].string ?? ""] = name
-            if let path = volume["host"].string {
-                volumes.append(["name": .string(name), "hostPath": ["path": .string(path)]])
-            } else if let secret = volume["secret"].string, let text = spec.json["secrets"][secret]["source"].string {
-                let (object, key) = TaskEnvironment.secret(text)
-                volumes.append([
-                    "name": .string(name),
-                    "secret": ["secretName": .string(object), "items": [["key": .string(key), "path": "value"]]],
-                ])
-            } else {
-                volumes.append(["name": .string(name), "emptyDir": .object([:])])
-            }
-        }
-        let isProcess = containers.allSatisfy { $0["image"].isNull }
-        var graces: [Double] = []
-        var uris: JSON = .object([:])
-        var options: JSON = .object([:])
-        var ports: [JSON] = []
-        var made: [JSON] = []
-        let endpoints = Self.endpoints(spec)
-        for (index, definition) in containers.enumerated() {
-            let name = names[index]
-            var container: JSON = [
-                "name": .string(name), "image": .string(definition["image"]["id"].string ?? MesosNames.hostImage),
-            ]
-            if definition["image"]["forcePull"].bool == true { container["imagePullPolicy"] = "Always" }
-            let command = definition["exec"]["command"]
-            Self.command(
-                &container, shell: command["shell"].string, arguments: command["argv"].array,
-                isProcess: definition["image"].isNull || definition["exec"]["overrideEntrypoint"].bool == true)
-            container["env"] = environment(spec, definition, taskID: taskIDs[index], instance: instance, endpoints).json
-            container["resources"] = Self.resources(
-                definition["resources"], limits: definition["resourceLimits"], headroom: 0)
-            if let probe = podProbe(spec, definition["healthCheck"], endpoints) { container["readinessProbe"] = probe }
-            var mounts: [JSON] = []
-            if !isProcess {
-                let sandbox = "\(MesosNames.sandboxVolume)-\(index)"
-                volumes.append(["name": .string(sandbox), "emptyDir": .object([:])])
-                mounts.append(["name": .string(sandbox), "mountPath": .string(MesosNames.sandboxPath)])
-            }
-            for mount in definition["volumeMounts"].elements {
-                guard let source = sources[mount["name"].string ?? ""] else { continue }
-                var entry: JSON = [
-                    "name": .string(source), "mountPath": .string(Self.inSandbox(mount["mountPath"].string ?? "")),
-                ]
-                if mount["readOnly"].bool == true { entry["readOnly"] = true }
-                mounts.append(entry)
-            }
-            if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
-            if definition["tty"].bool == true { container["tty"] = true }
-            graces.append(definition["lifecycle"]["killGracePeriodSeconds"].double ?? 3)
-            let fetches = definition["artifacts"].elements.map(Self.uri)
-            if !fetches.isEmpty { uris[name] = .array(fetches) }
-            if let user = definition["user"].string ?? spec.json["user"].string {
-                options[name] = ["user": .string(user)]
-            }
-            made.append(container)
-        }
-        for endpoint in endpoints where endpoint.assigned != nil {
-            var request: JSON = [
-                "name": .string("port-\(ports.count)"), "protocol": .string(endpoint.protocols),
-                "port": JSON(endpoint.hostPort ?? 0),
-            ]
-            if let port = endpoint.containerPort { request["containerPort"] = JSON(port) }
-            ports.append(request)
-        }
-        var pod = frame(spec, uuid: uuid, taskIDs: taskIDs, grace: graces.max())
-        pod["spec"]["containers"] = .array(made)
-        if !volumes.isEmpty { pod["spec"]["volumes"] = .array(volumes) }
-        if isProcess { pod["spec"]["runtimeClassName"] = .string(MesosNames.processRuntimeClass) }
-        if !ports.isEmpty { annotate(&pod, MesosNames.portRequestAnnotation, .array(ports)) }
-        if !uris.members.isEmpty { annotate(&pod, MesosNames.urisAnnotation, uris) }
-        if !options.members.isEmpty { annotate(&pod, MesosNames.optionsAnnotation, options) }
-        var tasks: JSON = .object([:])
-        for (index, name) in names.enumerated() { tasks[name] = .string(taskIDs[index]) }
-        annotate(&pod, MarathonNames.tasksAnnotation, tasks)
-        annotate(&pod, MesosNames.taskGroupAnnotation, taskGroup(spec, instance: instance, taskIDs: taskIDs))
-        return pod
-    }
-
-    /// A port of a pod's container.
-    struct Endpoint {
-        var container: String
-        var name: String
-        var protocols: String
-        var containerPort: Int?
-        var hostPort: Int?
-        /// Its place among the assigned host ports; nil: it has none.
-        var assigned: Int?
-        var labels: JSON
-    }
-
-    /// Endpoints in the order in which their host ports are asked for.
-    static func endpoints(_ spec: RunSpec) -> [Endpoint] {
-        var found: [Endpoint] = []
-        var next = 0
-        for container in spec.json["containers"].elements {
-            for endpoint in container["endpoints"].elements {
-                let hasHostPort = spec.isHostNetwork || !endpoint["hostPort"].isNull
-                found.append(
-                    Endpoint(
-                        container: container["name"].string ?? "", name: endpoint["name"].string ?? "",
-                        protocols: endpoint["protocol"].elements.compactMap(\.string).joined(separator: ","),
-                        containerPort: endpoint["containerPort"].int, hostPort: endpoint["hostPort"].int,
-                        assigned: hasHostPort ? next : nil, labels: endpoint["labels"]))
-                if hasHostPort { next += 1 }
-            }
-        }
-        return found
-    }
-
-    private func environment(
-        _ spec: RunSpec, _ container: JSON, taskID: String, instance: String, _ endpoints: [Endpoint]
-    ) -> TaskEnvironment {
-        var environment = TaskEnvironment()
-        environment.add(spec.json["environment"], secrets: spec.json["secrets"])
-        environment.add(container["environment"], secrets: spec.json["secrets"])
-        environment.set("MESOS_TASK_ID", taskID)
-        environment.set("MESOS_EXECUTOR_ID", instance)
-        if !container["image"].isNull {
-            environment.set("MESOS_SANDBOX", MesosNames.sandboxPath)
-            environment.set("MESOS_DIRECTORY", MesosNames.sandboxPath)
-        }
-        environment.set("MARATHON_CONTAINER_ID", container["name"].string ?? "")
-        for key in ["cpus", "mem", "disk", "gpus"] {
-            environment.set(
-                "MARATHON_CONTAINER_RESOURCE_" + key.uppercased(), format(container["resources"][key].double ?? 0))
-        }
-        environment.describe(spec, enforcesRole: enforcesRole)
-        environment.set("HOST", field: "status.hostIP")
-        for endpoint in endpoints {
-            let name = TaskEnvironment.upperName(endpoint.name)
-            if let index = endpoint.assigned {
-                let field = "metadata.annotations['\(MesosNames.assignedPortAnnotation(index))']"
-                environment.set("EP_HOST_\(name)", field: field)
-                if spec.isHostNetwork { environment.set("ENDPOINT_\(name)", field: field) }
-            }
-            if let port = endpoint.containerPort {
-                environment.set("EP_CONTAINER_\(name)", String(port))
-                environment.set("ENDPOINT_\(name)", String(port))
-            }
-        }
-        return environment
-    }
-
-    private func podProbe(_ spec: RunSpec, _ check: JSON, _ endpoints: [Endpoint]) -> JSON? {
-        guard !check.isNull else { return nil }
-        var probe = Self.timing(check)
-        let command = check["exec"]["command"]
-        if !command.isNull {
-            probe["exec"] = [
-                "command": command["shell"].string.map { ["/bin/sh", "-c", .string($0)] } ?? command["argv"]
-            ]
-            return probe
-        }
-        let http = check["http"]
-        let name = http["endpoint"].string ?? check["tcp"]["endpoint"].string ?? ""
-        guard let endpoint = endpoints.first(where: { $0.name == name }) else { return nil }
-        let port: JSON
-        if let number = endpoint.containerPort, number > 0 {
-            port = JSON(number)
-        } else {
-            port = .string("port-\(endpoint.assigned ?? 0)")
-        }
-        let word = http.isNull ? "TCP" : http["scheme"].string ?? "HTTP"
-        Self.connect(&probe, word, path: http["path"].string, port: port)
-        return probe
     }
 }

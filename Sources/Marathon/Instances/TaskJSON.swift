@@ -19,7 +19,7 @@ enum TaskJSON {
             "version": .string(instance.version), "id": .string(task.id), "appId": .string(instance.spec.text),
             "slaveId": .string(instance.agentID), "host": .string(instance.host), "role": .string(instance.role),
             "servicePorts": .array((spec?.servicePorts ?? []).map { JSON($0) }),
-            "localVolumes": [],
+            "localVolumes": .array(instance.localVolumes),
         ]
         if let started = task.startedAt { json["startedAt"] = .string(started.milliText) }
         let node = nodes(instance.node)

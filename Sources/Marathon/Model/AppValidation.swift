@@ -211,6 +211,9 @@ struct AppValidation {
                     fail("\(path)/containerPath", "must be a name in the sandbox, without '/'")
                 }
                 if volume["persistent"]["size"].int == nil { fail("\(path)/persistent/size", "must be given") }
+                if let type = volume["persistent"]["type"].string, type != "root" {
+                    fail("\(path)/persistent/type", "only root is supported: the cluster's own volumes have no disks")
+                }
             } else if !volume["external"].isNull {
                 fail("\(path)/external", "external volumes are not supported: use a persistent one, or a host path")
             } else if volume["secret"].isNull, volume["hostPath"].string?.isEmpty ?? true {

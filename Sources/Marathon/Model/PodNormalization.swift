@@ -121,6 +121,14 @@ enum PodNormalization {
         for name in volumes.subtracting(mounted).sorted() {
             fail("/volumes", "volume \(name) is not referenced by any container")
         }
+        for (index, volume) in pod.json["volumes"].elements.enumerated() where !volume["persistent"].isNull {
+            if (volume["persistent"]["size"].int ?? 0) < 1 {
+                fail("/volumes(\(index))/persistent/size", "must be greater than 0")
+            }
+        }
+        if pod.isResident, pod.maximumOverCapacity != 0 {
+            fail("/scheduling/upgrade/maximumOverCapacity", "must be 0 for pods with persistent volumes")
+        }
         if pod.instances < 0 { fail("/scaling/instances", "must be at least 0") }
         var validation = AppValidation()
         validation.constraints(pod.constraints, "/scheduling/placement/constraints")

@@ -79,6 +79,17 @@ struct RunSpec: Sendable {
     /// The image of an app; nil when it runs on the host's own files.
     var image: String? { container["docker"]["image"].string }
     var healthChecks: [JSON] { json["healthChecks"].elements }
+    /// The health check of an app that its node runs: the one of Mesos, or the first.
+    var probedCheck: Int? {
+        healthChecks.isEmpty
+            ? nil
+            : healthChecks.firstIndex { check in
+                let word = check["protocol"].string ?? "HTTP"
+                return word == "COMMAND" || word.hasPrefix("MESOS_")
+            } ?? 0
+    }
+    /// The health checks of an app that Marathon runs itself.
+    var gatedChecks: [Int] { healthChecks.indices.filter { $0 != probedCheck } }
     var readinessChecks: [JSON] { json["readinessChecks"].elements }
     var isResident: Bool {
         kind == .app

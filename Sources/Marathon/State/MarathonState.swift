@@ -40,6 +40,7 @@ final class MarathonState: Definitions {
     let versions: Informer<StoredVersion>
     let instances: Informer<Instance>
     let nodes: Informer<NodeView>
+    let claims: Informer<VolumeClaim>
     private let appsByID: InformerIndex<StoredSpec, PathID>
     private let podsByID: InformerIndex<StoredSpec, PathID>
     private let appsByPort: InformerIndex<StoredSpec, Int>
@@ -49,6 +50,7 @@ final class MarathonState: Definitions {
     private let versionsByID: InformerIndex<StoredVersion, PathID>
     private let instancesBySpec: InformerIndex<Instance, PathID>
     private let instancesByID: InformerIndex<Instance, String>
+    private let claimsBySpec: InformerIndex<VolumeClaim, PathID>
 
     init(client: ClusterClient, logger: Logger) {
         apps = Informer(MesosNames.marathonApps, client: client, logger: logger) { StoredSpec($0, kind: .app) }
@@ -60,6 +62,7 @@ final class MarathonState: Definitions {
         versions = Informer(.controllerRevisions, client: client, options: marked, logger: logger) { StoredVersion($0) }
         instances = Informer(.pods, client: client, options: marked, logger: logger) { Instance($0) }
         nodes = Informer(.nodes, client: client, logger: logger) { NodeView($0) }
+        claims = Informer(.persistentVolumeClaims, client: client, options: marked, logger: logger) { VolumeClaim($0) }
         appsByID = InformerIndex(apps) { [$0.spec.id] }
         podsByID = InformerIndex(pods) { [$0.spec.id] }
         appsByPort = InformerIndex(apps) { $0.servicePorts }
@@ -69,9 +72,10 @@ final class MarathonState: Definitions {
         versionsByID = InformerIndex(versions) { [$0.id] }
         instancesBySpec = InformerIndex(instances) { [$0.spec] }
         instancesByID = InformerIndex(instances) { [$0.id] + $0.tasks.map(\.id) }
+        claimsBySpec = InformerIndex(claims) { [$0.spec] }
     }
 
-    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes] }
+    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes, claims] }
 
     func waitUntilSynced() async {
         await apps.waitUntilSynced()
@@ -81,6 +85,7 @@ final class MarathonState: Definitions {
         await versions.waitUntilSynced()
         await instances.waitUntilSynced()
         await nodes.waitUntilSynced()
+        await claims.waitUntilSynced()
     }
 
     // MARK: Definitions
@@ -130,6 +135,8 @@ final class MarathonState: Definitions {
     // MARK: What runs
 
     func instances(of id: PathID) -> [Instance] { instancesBySpec[id] }
+    /// Persistent volumes of an app's or pod's instances, also of those that do not run.
+    func claims(of id: PathID) -> [VolumeClaim] { claimsBySpec[id] }
     /// By the id of an instance or of one of its tasks.
     func instance(_ id: String) -> Instance? { instancesByID[id].first }
     func deployments(of id: PathID) -> [Deployment] {

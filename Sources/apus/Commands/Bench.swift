@@ -11,7 +11,9 @@ struct Bench: AsyncParsableCommand {
             Works against any Kubernetes API server that a kubeconfig names. Times are percentiles of an HdrHistogram; with \
             --pid the server's CPU time is measured too, the number to compare by on a busy machine.
             """,
-        subcommands: [Crud.self, List.self, Watch.self, Schedule.self, Allocate.self, Nodes.self, Tasks.self])
+        subcommands: [
+            Crud.self, List.self, Watch.self, Schedule.self, Allocate.self, Nodes.self, Tasks.self, MarathonApps.self,
+        ])
 
     /// What every load takes.
     struct Options: ParsableArguments {
