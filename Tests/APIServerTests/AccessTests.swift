@@ -77,14 +77,12 @@ import Testing
             }
             tls.privateKey = .privateKey(
                 try NIOSSLPrivateKey(bytes: Array(stranger.privateKeyPEM.utf8), format: .pem))
-            let http = HTTPClient(
-                eventLoopGroupProvider: .singleton, configuration: HTTPClient.Configuration(tlsConfiguration: tls))
-            let client = Client(http: http, port: server.port)
-            let refused = try await client.get("/healthz")
-            #expect(refused.code == 401 && refused.json["reason"] == "Unauthorized")
-            let known = try await client.get("/api/v1/secrets", ["Authorization": "Bearer user-reader"])
-            #expect(known.code == 200)
-            try await http.shutdown()
+            try await server.withClient(tls) { client in
+                let refused = try await client.get("/healthz")
+                #expect(refused.code == 401 && refused.json["reason"] == "Unauthorized")
+                let known = try await client.get("/api/v1/secrets", ["Authorization": "Bearer user-reader"])
+                #expect(known.code == 200)
+            }
         }
     }
 

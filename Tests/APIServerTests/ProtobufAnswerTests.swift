@@ -23,7 +23,7 @@ import Testing
                 var request = client.request(.POST, Self.path, Self.accept)
                 request.headers.add(name: "Content-Type", value: "application/vnd.kubernetes.protobuf")
                 request.body = .bytes(try #require(Protobuf.document(tree)))
-                let made = try await client.http.execute(request, timeout: .seconds(10))
+                let made = try await client.http.execute(request, timeout: .seconds(120))
                 #expect(made.status == .created)
                 for query in ["", "?resourceVersion=0"] {
                     let got = try decoded(try await client.get(Self.path + "/a" + query, Self.accept))

@@ -127,7 +127,7 @@ import Testing
                         "Accept": "application/json",
                     ])
                 request.body = .bytes(ByteBuffer(bytes: bytes))
-                let response = try await client.http.execute(request, timeout: .seconds(30))
+                let response = try await client.http.execute(request, timeout: .seconds(120))
                 #expect(response.status == .created)
                 let json = try await JSON.parse(Array(response.body.collect(upTo: 1 << 20).readableBytesView))
                 #expect(json["data"] == ["a": "b"])
@@ -173,7 +173,7 @@ import Testing
         try await TestServer.run { server in
             try await server.withClient(http1: http1) { client in
                 let response = try await client.http.execute(
-                    client.request(.GET, Self.path + "?watch=1"), timeout: .seconds(30))
+                    client.request(.GET, Self.path + "?watch=1"), timeout: .seconds(120))
                 // Headers come at once, before any event.
                 #expect(response.status == .ok)
                 _ = try await client.post(Self.path, Self.configMap)
@@ -205,7 +205,7 @@ import Testing
         try await TestServer.run { server in
             try await server.withClient(http1: http1) { client in
                 let response = try await client.http.execute(
-                    client.request(.GET, Self.path + "?watch=1"), timeout: .seconds(30))
+                    client.request(.GET, Self.path + "?watch=1"), timeout: .seconds(120))
                 server.stop()
                 // HTTP/1.1 shows whether the end is a regular one; this client drops it on HTTP/2 when GOAWAY follows.
                 do {

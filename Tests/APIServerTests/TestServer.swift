@@ -88,7 +88,15 @@ struct TestServer: Sendable {
     func withClient(
         admin: Bool = true, http1: Bool = false, _ test: @Sendable (Client) async throws -> Void
     ) async throws {
-        var configuration = HTTPClient.Configuration(tlsConfiguration: try Self.tls(admin: admin))
+        try await withClient(Self.tls(admin: admin), http1: http1, test)
+    }
+
+    func withClient(
+        _ tls: TLSConfiguration, http1: Bool = false, _ test: @Sendable (Client) async throws -> Void
+    ) async throws {
+        var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
+        // The machine may be busy with all the other tests.
+        configuration.timeout.connect = .seconds(60)
         configuration.httpVersion = http1 ? .http1Only : .automatic
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
@@ -127,7 +135,7 @@ struct Client: Sendable {
     func send(_ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders = [:], body: String? = nil) async throws
         -> Answer
     {
-        let response = try await http.execute(request(method, path, headers, body: body), timeout: .seconds(30))
+        let response = try await http.execute(request(method, path, headers, body: body), timeout: .seconds(120))
         let bytes = try await response.body.collect(upTo: 256 << 20)
         return Answer(
             code: response.status.code, headers: response.headers, bytes: Array(buffer: bytes),
@@ -212,7 +220,7 @@ final class RawClient: Sendable {
 
 /// Waits for a state that must come about.
 func eventually(_ what: String, _ condition: @Sendable () async throws -> Bool) async throws {
-    for _ in 0..<600 {
+    for _ in 0..<4800 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(25))
     }

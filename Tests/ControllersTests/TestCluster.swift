@@ -126,7 +126,7 @@ struct TestCluster: Sendable {
 
     /// Waits for a condition on the state; says what was last seen when it does not come.
     func eventually<Value: Sendable>(
-        _ what: String, seconds: Int = 30, _ read: @Sendable () async throws -> Value,
+        _ what: String, seconds: Int = 120, _ read: @Sendable () async throws -> Value,
         until isGood: @Sendable (Value) -> Bool, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
         let end = ContinuousClock.now + .seconds(seconds)

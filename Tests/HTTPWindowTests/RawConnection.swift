@@ -56,7 +56,7 @@ final class RawConnection: Sendable {
 
 /// Waits until something is true, at most 10 s.
 func eventually(_ condition: @Sendable () async -> Bool) async -> Bool {
-    let end = ContinuousClock.now + .seconds(10)
+    let end = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < end {
         if await condition() { return true }
         try? await Task.sleep(for: .milliseconds(5))

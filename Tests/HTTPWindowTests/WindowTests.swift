@@ -261,7 +261,7 @@ struct WindowTests {
             do {
                 for path in ["/whole", "/pieces"] {
                     let response = try await client.execute(
-                        HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)"), timeout: .seconds(10))
+                        HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)"), timeout: .seconds(120))
                     let body = try await response.body.collect(upTo: 1 << 20)
                     #expect(String(buffer: body) == text)
                     #expect(response.headers["vary"] == ["Accept-Encoding"])

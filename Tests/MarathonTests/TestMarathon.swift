@@ -188,7 +188,7 @@ struct TestMarathon: Sendable {
         request.method = .init(rawValue: method)
         request.headers.add(name: "Accept", value: accept)
         if !body.isNull { request.body = .bytes(body.encoded()) }
-        let response = try await http.execute(request, timeout: .seconds(20))
+        let response = try await http.execute(request, timeout: .seconds(120))
         let bytes = try await response.body.collect(upTo: 64 << 20)
         return Answer(
             status: Int(response.status.code), json: (try? JSON.parse(bytes.readableBytesView)) ?? .null)
@@ -198,7 +198,7 @@ struct TestMarathon: Sendable {
 
     /// Waits for a condition; says what was last seen when it does not come.
     func eventually<Value: Sendable>(
-        _ what: String, seconds: Int = 30, _ read: @Sendable () async throws -> Value,
+        _ what: String, seconds: Int = 120, _ read: @Sendable () async throws -> Value,
         until isGood: @Sendable (Value) -> Bool, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
         let end = ContinuousClock.now + .seconds(seconds)

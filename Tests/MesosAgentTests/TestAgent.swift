@@ -186,13 +186,13 @@ struct TestAgent: Sendable {
     // MARK: HTTP
 
     func get(_ path: String) async throws -> JSON? {
-        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(20))
+        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(120))
         let body = try await response.body.collect(upTo: 8 << 20)
         guard response.status.code == 200 else { return nil }
         return try JSON.parse(body.readableBytesView)
     }
     func code(_ path: String) async throws -> UInt {
-        try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(20)).status.code
+        try await HTTPClient.shared.execute(HTTPClientRequest(url: url + path), timeout: .seconds(120)).status.code
     }
     /// Posts and gives the status code and the text of the answer.
     @discardableResult
@@ -201,7 +201,7 @@ struct TestAgent: Sendable {
         request.method = .POST
         if let type { request.headers.add(name: "Content-Type", value: type) }
         request.body = .bytes(body)
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
         return (response.status.code, String(buffer: try await response.body.collect(upTo: 8 << 20)))
     }
 }
@@ -210,7 +210,7 @@ struct TestAgent: Sendable {
 func eventually(
     sourceLocation: SourceLocation = #_sourceLocation, _ isSo: @Sendable () async throws -> Bool
 ) async throws {
-    let end = ContinuousClock.now + .seconds(20)
+    let end = ContinuousClock.now + .seconds(120)
     var last: (any Error)?
     while ContinuousClock.now < end {
         do {

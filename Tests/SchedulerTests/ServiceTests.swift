@@ -158,7 +158,7 @@ struct ServiceTests {
 
     /// Waits for a state, generously bounded.
     private func eventually(_ what: Comment, _ condition: () -> Bool) async throws {
-        for _ in 0..<1000 {
+        for _ in 0..<6000 {
             if condition() { return }
             try await Task.sleep(for: .milliseconds(20))
         }
