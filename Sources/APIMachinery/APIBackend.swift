@@ -133,11 +133,45 @@ public struct WatchQuery: Sendable {
 
 /// A running watch: batches of events, bounded; a reader that is too slow gets a 410.
 public struct WatchSubscription: Sendable {
-    public var events: AsyncThrowingStream<[WatchEvent], any Error>
+    /// Events as the cache has them: in another version than `kind` at times.
+    public let channel: WatchChannel
+    /// What objects are to be shown as.
+    public let kind: GroupVersionKind
+    /// Whether `shown` has to see every event: it also leaves some out.
+    private let showsAll: Bool
+    /// Brings events into the version of `kind`, and leaves out what is not asked for. May ask a webhook.
+    public let shown: @Sendable ([WatchEvent]) async throws -> [WatchEvent]
     /// Ends it and frees what it holds.
-    public var cancel: @Sendable () -> Void
-    public init(events: AsyncThrowingStream<[WatchEvent], any Error>, cancel: @escaping @Sendable () -> Void) {
-        self.events = events
+    public let cancel: @Sendable () -> Void
+
+    public init(
+        channel: WatchChannel, kind: GroupVersionKind, showsAll: Bool = false,
+        shown: @escaping @Sendable ([WatchEvent]) async throws -> [WatchEvent] = { $0 },
+        cancel: @escaping @Sendable () -> Void
+    ) {
+        self.channel = channel
+        self.kind = kind
+        self.showsAll = showsAll
+        self.shown = shown
         self.cancel = cancel
+    }
+
+    /// Events as they are to be shown, for one task. The watch ends when the stream goes.
+    public var events: AsyncThrowingStream<[WatchEvent], any Error> {
+        let lifetime = WatchLifetime(cancel: cancel)
+        return AsyncThrowingStream { [self] in
+            _ = lifetime
+            while true {
+                guard let batch = try await channel.next() else { return nil }
+                if isShown(batch) { return batch }
+                let shown = try await shown(batch)
+                if !shown.isEmpty { return shown }
+            }
+        }
+    }
+
+    /// Whether events are told as they are.
+    public func isShown(_ events: [WatchEvent]) -> Bool {
+        !showsAll && events.allSatisfy { $0.object.kind == kind }
     }
 }

@@ -196,6 +196,23 @@ import Testing
         #expect(events[1].object.metadata.resourceVersion == left.metadata.resourceVersion)
     }
 
+    @Test("Watches that ask the same, or something else, each see their own, and ending one leaves the others")
+    func neighbours() async throws {
+        let cluster = try await Cluster()
+        let one = try await cluster.watch(.configMaps, namespace: "default", try query("on=yes"))
+        let same = try await cluster.watch(.configMaps, namespace: "default", try query("on=yes"))
+        let everywhere = try await cluster.watch(.configMaps, try query("on=yes"))
+        let other = try await cluster.watch(.configMaps, namespace: "default", try query("on=no"))
+        try await cluster.create(.configMaps, Fixture.configMap("a", labels: ["on": "yes"]))
+        one.cancel()
+        try await cluster.create(.configMaps, Fixture.configMap("b", labels: ["on": "no"]))
+        try await cluster.create(.configMaps, Fixture.configMap("c", labels: ["on": "yes"]))
+        #expect(try await read(2, same) == ["ADDED a", "ADDED c"])
+        #expect(try await read(2, everywhere) == ["ADDED a", "ADDED c"])
+        #expect(try await read(1, other) == ["ADDED b"])
+        #expect(try await read(2, one) == ["ADDED a"])
+    }
+
     @Test("A past that is not remembered is 410")
     func tooOld() async throws {
         let cluster = try await Cluster { $0.rememberedEvents = 4 }

@@ -11,7 +11,7 @@ final class MemoryBackend: APIBackend {
         var objects: [GroupVersionResource: [ObjectKey: Object]] = [:]
         var revision: Revision = 1
         var nextWatcher = 0
-        var watchers: [Int: (GroupVersionResource, AsyncThrowingStream<[WatchEvent], any Error>.Continuation)] = [:]
+        var watchers: [Int: (GroupVersionResource, WatchChannel)] = [:]
     }
     private let state = Mutex(State())
     let catalog = Catalog.builtin
@@ -44,22 +44,21 @@ final class MemoryBackend: APIBackend {
     func watch(_ resource: ResourceDefinition, namespace: String?, query: WatchQuery) async throws -> WatchSubscription
     {
         if query.resourceVersion == "1" { throw StatusError.expired("too old resource version: 1 (2)") }
-        let (stream, continuation) = AsyncThrowingStream<[WatchEvent], any Error>.makeStream(
-            bufferingPolicy: .bufferingOldest(1000))
+        let channel = WatchChannel(capacity: 1000)
         let (id, existing) = state.withLock { state in
             state.nextWatcher += 1
-            state.watchers[state.nextWatcher] = (resource.resource, continuation)
+            state.watchers[state.nextWatcher] = (resource.resource, channel)
             return (state.nextWatcher, Array((state.objects[resource.resource] ?? [:]).values))
         }
-        if !existing.isEmpty { continuation.yield(existing.map { WatchEvent(.added, $0) }) }
-        return WatchSubscription(events: stream) { [weak self] in
+        for object in existing { _ = channel.append(WatchEvent(.added, object)) }
+        return WatchSubscription(channel: channel, kind: resource.kind) { [weak self] in
             _ = self?.state.withLock { $0.watchers.removeValue(forKey: id) }
-            continuation.finish()
+            channel.finish()
         }
     }
 
     private func store(_ resource: ResourceDefinition, _ body: JSON, _ kind: WatchEvent.Kind) -> Object {
-        let (object, continuations) = state.withLock { state in
+        let (object, channels) = state.withLock { state in
             state.revision += 1
             var tree = body
             tree["metadata"]["resourceVersion"] = .string(String(state.revision))
@@ -72,7 +71,8 @@ final class MemoryBackend: APIBackend {
             }
             return (object, state.watchers.values.filter { $0.0 == resource.resource }.map(\.1))
         }
-        for continuation in continuations { continuation.yield([WatchEvent(kind, object)]) }
+        for channel in channels { _ = channel.append(WatchEvent(kind, object)) }
+        WatchChannel.wake(channels)
         return object
     }
 

@@ -102,7 +102,7 @@ final class CacheSet: Sendable {
     }
 
     private func apply(_ batch: [StoreEvent]) {
-        var wakes: [ObjectIdentifier: WatchChannel] = [:]
+        var wakes: [WatchChannel] = []
         for event in batch {
             guard let (place, key) = StorageLayout.parse(event.key), let cache = caches.withLock({ $0[place] })
             else { continue }
@@ -118,12 +118,10 @@ final class CacheSet: Sendable {
                 let old = cache.get(key)
                 for observer in observers { observer(old, entry?.object) }
             }
-            for channel in cache.apply(key: key, entry, revision: event.revision) {
-                wakes[ObjectIdentifier(channel)] = channel
-            }
+            wakes += cache.apply(key: key, entry, revision: event.revision)
         }
         if let last = batch.last { gate.advance(to: last.revision) }
-        for channel in wakes.values { channel.wake() }
+        WatchChannel.wake(wakes)
     }
 
     private func load() async throws -> Revision {

@@ -2,7 +2,7 @@ import ObjectModel
 import Schema
 
 /// What a list or watch asks for, prepared for quick evaluation against cached objects.
-struct Selection: Sendable {
+struct Selection: Sendable, Hashable {
     let namespace: String?
     let labels: LabelSelector
     /// Requirements besides name, namespace and node.
@@ -52,6 +52,21 @@ struct Selection: Sendable {
         self.isImpossible = isImpossible
         self.catalog = catalog
         self.resource = resource
+    }
+
+    /// The same question about the same resource.
+    static func == (left: Selection, right: Selection) -> Bool {
+        left.namespace == right.namespace && left.name == right.name && left.node == right.node
+            && left.isImpossible == right.isImpossible && left.resource == right.resource
+            && left.labels == right.labels && left.otherFields == right.otherFields
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(namespace)
+        hasher.combine(name)
+        hasher.combine(node)
+        hasher.combine(labels)
+        hasher.combine(otherFields)
     }
 
     /// True when everything (of the namespace) is asked for.

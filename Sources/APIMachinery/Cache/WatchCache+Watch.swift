@@ -49,7 +49,7 @@ extension WatchCache {
                     initial.append(bookmark(at: max(state.last, applied), endsInitialEvents: true))
                 }
             }
-            _ = watcher.channel.append(initial, isInitial: true)
+            watcher.channel.begin(with: initial)
             state.watchers.insert(watcher)
             return .success(watcher)
         }
@@ -78,11 +78,12 @@ extension WatchCache {
             let revision = max(state.last, applied)
             let event = bookmark(at: revision)
             return state.watchers.everyone.compactMap { watcher in
-                watcher.allowBookmarks && watcher.after <= revision && watcher.channel.append(event)
-                    ? watcher.channel : nil
+                guard watcher.allowBookmarks, watcher.after <= revision, case .first = watcher.channel.append(event)
+                else { return nil }
+                return watcher.channel
             }
         }
-        for channel in wakes { channel.wake() }
+        WatchChannel.wake(wakes)
     }
 
     private func bookmark(at revision: Revision, endsInitialEvents: Bool = false) -> WatchEvent {

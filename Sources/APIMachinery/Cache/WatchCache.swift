@@ -189,11 +189,16 @@ final class WatchCache: Sendable {
         var wakes: [WatchChannel] = []
         var dead: [Watcher] = []
         var left: Object?
-        state.watchers.forEach(touchedBy: event) { watcher in
-            guard event.revision > watcher.after, let seen = event.seen(by: watcher.selection, left: &left) else {
-                return
+        state.watchers.forEach(touchedBy: event) { selection, watchers in
+            guard let seen = event.seen(by: selection, left: &left) else { return }
+            wakes.reserveCapacity(wakes.count + watchers.count)
+            for watcher in watchers.values where event.revision > watcher.after {
+                switch watcher.channel.append(seen) {
+                case .first: wakes.append(watcher.channel)
+                case .more: break
+                case .cutOff: dead.append(watcher)
+                }
             }
-            if watcher.channel.append(seen) { wakes.append(watcher.channel) } else { dead.append(watcher) }
         }
         for watcher in dead { state.watchers.remove(watcher) }
         return wakes

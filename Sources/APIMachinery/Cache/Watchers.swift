@@ -21,12 +21,14 @@ final class Watcher: Sendable {
 }
 
 /// The watchers of a cache, found by what an event touches, so that a thousand watches on single pods or nodes do not
-/// all look at every event.
+/// all look at every event, and by what they ask for, so that it is looked at once for all who ask the same.
 struct Watchers: Sendable {
-    private var all: [UInt64: Watcher] = [:]
-    private var byNamespace: [String: [UInt64: Watcher]] = [:]
-    private var byKey: [ObjectKey: [UInt64: Watcher]] = [:]
-    private var byNode: [String: [UInt64: Watcher]] = [:]
+    typealias Group = [UInt64: Watcher]
+
+    private var all: [Selection: Group] = [:]
+    private var byNamespace: [String: [Selection: Group]] = [:]
+    private var byKey: [ObjectKey: [Selection: Group]] = [:]
+    private var byNode: [String: [Selection: Group]] = [:]
     private(set) var count = 0
 
     mutating func insert(_ watcher: Watcher) {
@@ -34,27 +36,30 @@ struct Watchers: Sendable {
         let selection = watcher.selection
         if let name = selection.name {
             // Without a namespace the name may occur in every one: cluster-scoped keys have an empty namespace.
-            if let namespace = selection.namespace {
-                byKey[ObjectKey(namespace: namespace, name: name), default: [:]][watcher.id] = watcher
-            } else {
-                byKey[ObjectKey(name: name), default: [:]][watcher.id] = watcher
-            }
+            let key = ObjectKey(namespace: selection.namespace ?? "", name: name)
+            byKey[key, default: [:]][selection, default: [:]][watcher.id] = watcher
         } else if let node = selection.node {
-            byNode[node, default: [:]][watcher.id] = watcher
+            byNode[node, default: [:]][selection, default: [:]][watcher.id] = watcher
         } else if let namespace = selection.namespace {
-            byNamespace[namespace, default: [:]][watcher.id] = watcher
+            byNamespace[namespace, default: [:]][selection, default: [:]][watcher.id] = watcher
         } else {
-            all[watcher.id] = watcher
+            all[selection, default: [:]][watcher.id] = watcher
         }
     }
 
     mutating func remove(_ watcher: Watcher) {
-        func drop<Key: Hashable>(_ key: Key, from map: inout [Key: [UInt64: Watcher]]) -> Bool {
-            let removed = map[key]?.removeValue(forKey: watcher.id) != nil
+        let selection = watcher.selection
+        func drop(from groups: inout [Selection: Group]) -> Bool {
+            let removed = groups[selection]?.removeValue(forKey: watcher.id) != nil
+            if groups[selection]?.isEmpty == true { groups.removeValue(forKey: selection) }
+            return removed
+        }
+        func drop<Key: Hashable>(_ key: Key, from map: inout [Key: [Selection: Group]]) -> Bool {
+            guard map[key] != nil else { return false }
+            let removed = drop(from: &map[key, default: [:]])
             if map[key]?.isEmpty == true { map.removeValue(forKey: key) }
             return removed
         }
-        let selection = watcher.selection
         let removed: Bool =
             if let name = selection.name {
                 drop(ObjectKey(namespace: selection.namespace ?? "", name: name), from: &byKey)
@@ -63,35 +68,34 @@ struct Watchers: Sendable {
             } else if let namespace = selection.namespace {
                 drop(namespace, from: &byNamespace)
             } else {
-                all.removeValue(forKey: watcher.id) != nil
+                drop(from: &all)
             }
         if removed { count -= 1 }
     }
 
-    /// Calls `body` once for every watcher that may care about an event.
-    func forEach(touchedBy event: CacheEvent, _ body: (Watcher) -> Void) {
-        for watcher in all.values { body(watcher) }
-        if !byNamespace.isEmpty, let some = byNamespace[event.key.namespace] {
-            for watcher in some.values { body(watcher) }
+    /// Calls `body` once for every group of watchers that may care about an event.
+    func forEach(touchedBy event: CacheEvent, _ body: (Selection, Group) -> Void) {
+        func each(_ groups: [Selection: Group]?) {
+            guard let groups else { return }
+            for (selection, watchers) in groups { body(selection, watchers) }
         }
+        each(all)
+        if !byNamespace.isEmpty { each(byNamespace[event.key.namespace]) }
         if !byKey.isEmpty {
-            if let some = byKey[event.key] { for watcher in some.values { body(watcher) } }
-            if !event.key.namespace.isEmpty, let some = byKey[ObjectKey(name: event.key.name)] {
-                for watcher in some.values { body(watcher) }
-            }
+            each(byKey[event.key])
+            if !event.key.namespace.isEmpty { each(byKey[ObjectKey(name: event.key.name)]) }
         }
         if !byNode.isEmpty {
-            if !event.node.isEmpty, let some = byNode[event.node] { for watcher in some.values { body(watcher) } }
-            if !event.previousNode.isEmpty, event.previousNode != event.node, let some = byNode[event.previousNode] {
-                for watcher in some.values { body(watcher) }
-            }
+            if !event.node.isEmpty { each(byNode[event.node]) }
+            if !event.previousNode.isEmpty, event.previousNode != event.node { each(byNode[event.previousNode]) }
         }
     }
 
     /// Every watcher there is.
     var everyone: [Watcher] {
-        Array(all.values) + byNamespace.values.flatMap(\.values) + byKey.values.flatMap(\.values)
-            + byNode.values.flatMap(\.values)
+        func members(_ groups: [Selection: Group]) -> [Watcher] { groups.values.flatMap(\.values) }
+        return members(all) + byNamespace.values.flatMap(members) + byKey.values.flatMap(members)
+            + byNode.values.flatMap(members)
     }
 }
 

@@ -132,25 +132,12 @@ extension Machinery: APIBackend {
         } catch {
             throw StatusError.expired("too old resource version: \(revision) (\(error.oldest))")
         }
-        let cancel: @Sendable () -> Void = { cache.unwatch(watcher) }
-        let lifetime = WatchLifetime(cancel: cancel)
-        let kind = resource.kind
-        let isCustom = customDefinition(resource) != nil
-        let converts = isCustom || cache.definition.kind != kind
-        let events = AsyncThrowingStream<[WatchEvent], any Error> {
-            // The closure keeps the lifetime: when the stream goes, the watch ends.
-            _ = lifetime
-            while let late {
-                guard let batch = try await watcher.channel.next() else { return nil }
-                let selected = late.filter(try await self.shown(batch, as: resource))
-                if !selected.isEmpty { return selected }
-            }
-            guard let batch = try await watcher.channel.next() else { return nil }
-            guard converts else { return batch }
-            if isCustom { return try await self.shown(batch, as: resource) }
-            return batch.map { WatchEvent($0.kind, VersionConversion.object($0.object, as: kind)) }
-        }
-        return WatchSubscription(events: events, cancel: cancel)
+        return WatchSubscription(
+            channel: watcher.channel, kind: resource.kind, showsAll: late != nil,
+            shown: { [self] events in
+                let shown = try await shown(events, as: resource)
+                return late?.filter(shown) ?? shown
+            }, cancel: { cache.unwatch(watcher) })
     }
 
     // MARK: Revisions and parameters

@@ -9,7 +9,7 @@ import Synchronization
 /// What requests of one TCP connection share.
 final class Connection: Sendable {
     let remoteAddress: String
-    let executor: LoopExecutor?
+    let executor: LoopExecutor
     /// Who the client certificate names; nil without one.
     let certificateUser: UserInfo?
     /// The client showed a certificate that no authority of ours vouches for.
@@ -23,7 +23,7 @@ final class Connection: Sendable {
     }
 
     init(
-        remoteAddress: String, executor: LoopExecutor?, certificateUser: UserInfo?, hasForeignCertificate: Bool = false
+        remoteAddress: String, executor: LoopExecutor, certificateUser: UserInfo?, hasForeignCertificate: Bool = false
     ) {
         self.remoteAddress = remoteAddress
         self.executor = executor

@@ -4,13 +4,19 @@ import NIOHTTP1
 /// One request's way back to its client, usable from any task. What comes after the answer ended is ignored.
 struct Exchange: Sendable {
     private let handler: NIOLoopBound<RequestHandler>
-    private let eventLoop: any EventLoop
+    let eventLoop: any EventLoop
     private let serial: UInt64
     let isHTTP2: Bool
+    /// The connection's event loop.
+    let executor: LoopExecutor
 
-    init(handler: NIOLoopBound<RequestHandler>, eventLoop: any EventLoop, serial: UInt64, isHTTP2: Bool) {
+    init(
+        handler: NIOLoopBound<RequestHandler>, eventLoop: any EventLoop, executor: LoopExecutor, serial: UInt64,
+        isHTTP2: Bool
+    ) {
         self.handler = handler
         self.eventLoop = eventLoop
+        self.executor = executor
         self.serial = serial
         self.isHTTP2 = isHTTP2
     }
@@ -51,8 +57,12 @@ struct Exchange: Sendable {
         switch outcome {
         case .accepted: return
         case .closed: throw ConnectionClosed()
-        case .full: break
+        case .full: try await waitForRoom(isImpatient: isImpatient)
         }
+    }
+
+    /// Returns when there is room for the next piece: see `write`.
+    func waitForRoom(isImpatient: Bool = true) async throws {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 onLoop { [serial] in $0.waitForRoom(serial, isImpatient: isImpatient, continuation) }
@@ -60,6 +70,14 @@ struct Exchange: Sendable {
         } onCancel: {
             onLoop { [serial] in $0.abandonWait(serial) }
         }
+    }
+
+    /// What answers the request, for code that runs on the event loop.
+    var handlerOnLoop: (handler: RequestHandler, serial: UInt64) { (handler.value, serial) }
+
+    /// Runs on the event loop, at once when called there.
+    func withHandler(_ body: @escaping @Sendable (RequestHandler, _ serial: UInt64) -> Void) {
+        onLoop { [serial] in body($0, serial) }
     }
 
     /// Ends a body that was written in pieces.

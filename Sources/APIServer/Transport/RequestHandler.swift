@@ -154,10 +154,10 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             return
         }
         let exchange = Exchange(
-            handler: NIOLoopBound(self, eventLoop: context.eventLoop), eventLoop: context.eventLoop, serial: serial,
-            isHTTP2: isHTTP2)
+            handler: NIOLoopBound(self, eventLoop: context.eventLoop), eventLoop: context.eventLoop,
+            executor: connection.executor, serial: serial, isHTTP2: isHTTP2)
         let service = self.service
-        let executor: (any TaskExecutor)? = request.isHeavy ? nil : connection.executor
+        let executor = request.isHeavy ? nil : connection.executor
         task = Task(executorPreference: executor) {
             await service.handle(request, exchange)
             exchange.complete()
@@ -216,6 +216,20 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard isCurrent(serial), isHeadSent, let context, context.channel.isActive else { return .closed }
         if isHeadOnly { return .accepted }
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
+        return context.channel.isWritable ? .accepted : .full
+    }
+
+    /// Where a body goes past the encoder of HTTP/1.1, as chunks that have their frame already; nil when the body of this
+    /// answer is not sent in chunks.
+    func chunks(_ serial: UInt64) -> ChannelHandlerContext? {
+        guard isCurrent(serial), isHeadSent, !isHeadOnly, !isHTTP2, version == .http1_1 else { return nil }
+        return try? context?.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
+    }
+
+    /// Writes a whole chunk with its frame.
+    func write(_ serial: UInt64, chunk: ByteBuffer, below encoder: ChannelHandlerContext) -> WriteOutcome {
+        guard isCurrent(serial), let context, context.channel.isActive else { return .closed }
+        encoder.writeAndFlush(NIOAny(chunk), promise: nil)
         return context.channel.isWritable ? .accepted : .full
     }
 
