@@ -27,6 +27,8 @@ public final class Window: Service {
         public var credentials: WindowCredentials?
         /// Paths that are served without credentials, as they stand: a login, for example.
         public var openPaths: Set<String> = []
+        /// Whether somebody else's listening on the port is no reason to end: the window is left out then.
+        public var isOptional = false
         /// More connections than this wait until others close.
         public var maximumConnections = 16_384
 
@@ -56,6 +58,7 @@ public final class Window: Service {
     private let handler: Handler
     private let logger: Logger
     private let bound = Mutex<Int?>(nil)
+    private let leftOut = Atomic<Bool>(false)
 
     public init(_ configuration: Configuration, logger: Logger, handler: @escaping Handler) {
         self.configuration = configuration
@@ -66,7 +69,10 @@ public final class Window: Service {
     /// The port that it listens on, once it does.
     public var port: Int? { bound.withLock { $0 } }
 
-    /// - Throws: `WindowError` for an open address without credentials, `WindowPortInUse`.
+    /// Whether it does not listen because its port was taken and it is optional.
+    public var isLeftOut: Bool { leftOut.load(ordering: .relaxed) }
+
+    /// - Throws: `WindowError` for an open address without credentials, `WindowPortInUse` unless it is optional.
     public func run() async throws {
         try configuration.validate()
         let server = Server(
@@ -84,8 +90,12 @@ public final class Window: Service {
         do {
             try await server.run()
         } catch let error as IOError where error.errnoCode == 98 {
-            throw WindowPortInUse(
+            let problem = WindowPortInUse(
                 name: configuration.name, address: configuration.address, port: configuration.port)
+            guard configuration.isOptional else { throw problem }
+            leftOut.store(true, ordering: .relaxed)
+            logger.warning("\(configuration.name) is not served: port \(configuration.port) is in use")
+            try? await gracefulShutdown()
         }
     }
 

@@ -45,7 +45,7 @@ struct Readiness: Sendable {
         }
         checks += windows.map { name, window in
             HealthCheck(name, endpoints: .healthz) {
-                window.port == nil ? "nothing listens on port \(window.configuration.port)" : nil
+                window.port == nil && !window.isLeftOut ? "nothing listens on port \(window.configuration.port)" : nil
             }
         }
         return checks
@@ -64,7 +64,7 @@ struct Readiness: Sendable {
 
     /// What is not there yet, in the words of `apus up`; empty when the cluster is ready.
     func missing() async -> [String] {
-        var missing = windows.filter { $0.window.port == nil }.map(\.window.configuration.name)
+        var missing = windows.filter { $0.window.port == nil && !$0.window.isLeftOut }.map(\.window.configuration.name)
         guard let node else { return missing }
         if !node.proxy.isProgrammed { missing.append("the service network") }
         if !node.dns.isServing { missing.append("DNS") }

@@ -130,7 +130,7 @@ private struct Announcer: Service {
             let elapsed = ContinuousClock().now - start
             let tenths = elapsed.components.seconds * 10 + elapsed.components.attoseconds / 100_000_000_000_000_000
             let plan = process.plan
-            for (name, window) in process.readiness.windows {
+            for (name, window) in process.readiness.windows where !window.isLeftOut {
                 let place = window.configuration
                 ServerRun.say("\(name) http://\(place.address):\(window.port ?? place.port)")
             }

@@ -115,8 +115,11 @@ struct WindowSettings: Sendable {
     /// How a window listens; nil when it is not served.
     func configuration(_ window: WindowName) -> Window.Configuration? {
         guard let port = ports[window] else { return nil }
-        return Window.Configuration(
+        var configuration = Window.Configuration(
             name: window.title, address: address, port: port,
             credentials: secrets.map { WindowCredentials(secrets: $0, realm: window.realm) })
+        // Another server may take the port after `leaveOutTaken` looked.
+        configuration.isOptional = !asked.contains(window)
+        return configuration
     }
 }
