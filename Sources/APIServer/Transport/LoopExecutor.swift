@@ -14,10 +14,12 @@ final class LoopExecutor: TaskExecutor, WatchLane {
     private let loop: any EventLoop
     /// What the watches of this loop were sent last.
     let frames: NIOLoopBoundBox<FrameMemo>
+    private let news: NIOLoopBoundBox<News>
 
     init(_ loop: any EventLoop) {
         self.loop = loop
         frames = .makeBoxSendingValue(FrameMemo(), eventLoop: loop)
+        news = .makeBoxSendingValue(News(), eventLoop: loop)
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -25,14 +27,59 @@ final class LoopExecutor: TaskExecutor, WatchLane {
         loop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
-    func tell(_ readers: [any WatchReader]) { tell(readers[...]) }
+    func tell(_ readers: [any WatchReader]) {
+        loop.execute { [self] in
+            news.value.waiting += readers
+            if !news.value.isBusy { startRound() }
+        }
+    }
+
+    private func startRound() {
+        news.value.isBusy = true
+        if NIODeadline.now() >= news.value.nextRound {
+            tellWaiting()
+        } else {
+            loop.scheduleTask(deadline: news.value.nextRound) { [self] in tellWaiting() }
+        }
+    }
+
+    private func tellWaiting() {
+        let readers = news.value.waiting
+        news.value.waiting = []
+        news.value.spent = .zero
+        tell(readers[...])
+    }
 
     private func tell(_ readers: ArraySlice<any WatchReader>) {
-        loop.execute { [self] in
-            for reader in readers.prefix(Self.turn) { reader.hasNews() }
-            let rest = readers.dropFirst(Self.turn)
-            if rest.isEmpty { frames.value.clear() } else { tell(rest) }
-        }
+        let start = NIODeadline.now()
+        for reader in readers.prefix(Self.turn) { reader.hasNews() }
+        let end = NIODeadline.now()
+        news.value.spent = news.value.spent + (end - start)
+        let rest = readers.dropFirst(Self.turn)
+        guard rest.isEmpty else { return loop.execute { [self] in tell(rest) } }
+        frames.value.clear()
+        news.value.nextRound = end + News.pause(after: news.value.spent)
+        if news.value.waiting.isEmpty { news.value.isBusy = false } else { startRound() }
+    }
+}
+
+/// The watches of a loop that are to be told of news, in rounds.
+///
+/// To tell a thousand watches takes milliseconds. While changes come faster than that, rounds keep their distance, so that
+/// watches are told of several changes at once, which costs little more than one, and requests get their turn.
+private struct News {
+    var waiting: [any WatchReader] = []
+    /// A round is under way or scheduled.
+    var isBusy = false
+    /// When the next round may begin.
+    var nextRound = NIODeadline.uptimeNanoseconds(0)
+    /// Time that the round under way took on the loop.
+    var spent = TimeAmount.zero
+
+    /// Rounds take at most a third of the loop's time, unless that would hold news back for long; short ones may follow each
+    /// other at once.
+    static func pause(after spent: TimeAmount) -> TimeAmount {
+        spent < .milliseconds(1) ? .zero : min(spent * 2, .milliseconds(30))
     }
 }
 
