@@ -1,10 +1,11 @@
-import APIMachinery
 import ClusterClient
 import JSON
 import ObjectModel
 import Security
 import Store
 import Testing
+
+@testable import APIMachinery
 
 @Suite struct ListTests {
     private func filled(_ count: Int) async throws -> Cluster {
@@ -74,6 +75,21 @@ import Testing
         let rest = try await cluster.list(.configMaps, options { $0.continueToken = fresh })
         #expect(rest.items.map(\.name) == ["c2", "c3", "c4", "c5"])
         #expect(rest.resourceVersion > page.resourceVersion)
+    }
+
+    @Test("A token of a list that began long ago gets 410, whatever changed since")
+    func oldPages() async throws {
+        let cluster = try await Cluster()
+        for index in 0..<3 { try await cluster.create(.configMaps, Fixture.configMap("c\(index)")) }
+        let page = try await cluster.list(.configMaps, options { $0.limit = 1 })
+        var token = try ContinueToken(try #require(page.continueToken))
+        token.firstPage = try #require(token.firstPage) + .seconds(-301)
+        let error = await #expect(throws: StatusError.self) {
+            _ = try await cluster.list(.configMaps, options { $0.continueToken = token.text })
+        }
+        #expect(error?.code == 410)
+        let rest = try await cluster.list(.configMaps, options { $0.continueToken = error?.continueToken })
+        #expect(rest.items.map(\.name) == ["c1", "c2"])
     }
 
     @Test("Label and field selectors")

@@ -40,7 +40,7 @@ extension Machinery: APIBackend {
             }
         }
         let page = try await page(cache, selection, after: nil, limit: limit, at: past)
-        return try await answer(page, resource, late, tokenRevision: page.revision)
+        return try await answer(page, resource, late, firstPage: .now)
     }
 
     private func continued(
@@ -49,9 +49,13 @@ extension Machinery: APIBackend {
     ) async throws -> ObjectList {
         if token.revision > 0 { try await waitUntilVisible(token.revision) }
         do {
+            // However quiet the cluster is: clients rely on pages that nobody asks for any more to end.
+            if token.revision > 0, let first = token.firstPage, .now > first + configuration.compactionInterval {
+                throw StatusError.expired("the continue token is too old")
+            }
             let page = try await page(
                 cache, selection, after: token.last, limit: limit, at: token.revision == 0 ? nil : token.revision)
-            return try await answer(page, resource, late, tokenRevision: page.revision)
+            return try await answer(page, resource, late, firstPage: token.firstPage)
         } catch var error as StatusError where error.reason == .expired && token.revision > 0 {
             error.message =
                 "the continue token is too old for a consistent list: list again without it, or go on with the token "
@@ -63,12 +67,14 @@ extension Machinery: APIBackend {
 
     /// With a selection that comes after the conversion a page may have fewer items than the limit, as clients expect.
     private func answer(
-        _ page: CachePage, _ resource: ResourceDefinition, _ late: ConvertedSelection?, tokenRevision: Revision
+        _ page: CachePage, _ resource: ResourceDefinition, _ late: ConvertedSelection?, firstPage: Timestamp?
     ) async throws -> ObjectList {
         let items = try await shown(page.objects, as: resource)
         return ObjectList(
             items: late.map { items.filter($0.matches) } ?? items, resourceVersion: page.revision,
-            continueToken: page.next.map { ContinueToken(revision: tokenRevision, last: $0).text },
+            continueToken: page.next.map {
+                ContinueToken(revision: page.revision, last: $0, firstPage: firstPage).text
+            },
             remainingItemCount: page.next == nil || late != nil ? nil : page.remaining)
     }
 
