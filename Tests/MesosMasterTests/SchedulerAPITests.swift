@@ -122,7 +122,9 @@ struct SchedulerAPITests {
             }
             #expect(try await call("\u{0}\u{1}\u{2}", "application/x-protobuf") == 400)
             let huge = [UInt8](repeating: 0x20, count: SchedulerAPI.maximumBytes + 1)
-            #expect(try await test.send(huge, stream: framework.streamID).status == 413)
+            // The answer may come while the client still sends, and the end of the connection before it is read.
+            let refused = try? await test.send(huge, stream: framework.streamID).status
+            #expect(refused == 413 || refused == nil)
             // It still works.
             #expect(try await framework.call("REVIVE").status == 202)
             #expect(try await !framework.next("OFFERS")["offers"]["offers"].elements.isEmpty)
