@@ -30,7 +30,7 @@ test: test-packages lint test-unit build test-e2e ## Run every test, unit to end
 
 test-unit: toolchain ## Run the unit, store and fuzz tests (debug build)
 	swift build $(DEBUG_FLAGS) --product apusPackageTests
-	swift test $(DEBUG_FLAGS) --skip-build
+	@Scripts/test-unit.sh $(DEBUG_FLAGS)
 
 test-e2e: build ## Run the end-to-end tests with the real kubectl and containerd (release build)
 	@Scripts/test-e2e.sh

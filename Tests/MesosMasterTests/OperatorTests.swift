@@ -1,3 +1,4 @@
+import APIMachinery
 import AsyncHTTPClient
 import ClusterClient
 import HTTPWindow
@@ -8,6 +9,7 @@ import MesosModel
 import NIOCore
 import ObjectModel
 import ServiceLifecycle
+import Store
 import Testing
 
 @testable import MesosMaster
@@ -88,7 +90,7 @@ private struct Still: OperatorBackend {
     let state: MasterState
     let events: OperatorEvents
     var access = WindowAccess.open
-    var client: ClusterClient { fatalError("nothing is written here") }
+    let client: ClusterClient
     func snapshot() async -> MasterState { state }
     func operate(_ operation: JSON, onAgent id: String, principal: String?) async throws {}
     func teardown(_ framework: String) async -> Bool { framework == "m-0000" }
@@ -127,13 +129,16 @@ private struct Asked {
 }
 
 private func serve(_ state: MasterState, _ use: (Asked) async throws -> Void) async throws {
-    let backend = Still(state: state, events: OperatorEvents(configuration: state.configuration))
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let machinery = try Machinery(store: MemoryStore(), logger: logger)
+    let backend = Still(
+        state: state, events: OperatorEvents(configuration: state.configuration),
+        client: ClusterClient(transport: LocalTransport(machinery: machinery), component: "mesos-master"))
     let routes = Routes()
     let api = OperatorAPI(backend: backend)
     routes.add("/api/v1") { try await api.answer($0) }
     LegacyAPI(backend: backend).register(routes)
-    var logger = Logger(label: "test")
-    logger.logLevel = .critical
     let window = Window(.init(name: "Test", port: 0), logger: logger) { try await routes.answer($0) }
     let group = ServiceGroup(configuration: .init(services: [window], logger: logger))
     let client = HTTPClient(eventLoopGroupProvider: .singleton)

@@ -147,6 +147,19 @@ struct TestMaster: Sendable {
         return (Int(response.status.code), String(buffer: body))
     }
 
+    /// Says how long a call is going to be, and sends nothing of it: what the server answers to the length alone. (A client
+    /// that still sends when the server ends the connection may miss the answer.)
+    func announce(_ length: Int, stream: String) async throws -> Int {
+        let (body, sender) = AsyncStream<ByteBuffer>.makeStream()
+        defer { sender.finish() }
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.headers.add(name: "Mesos-Stream-Id", value: stream)
+        request.body = .stream(body, length: .known(Int64(length)))
+        return Int(try await http.execute(request, timeout: .seconds(120)).status.code)
+    }
+
     func subscribe(_ format: MesosFormat = .json, id: String? = nil, timeout: Int = 100) async throws -> Subscription {
         var info: JSON = [
             "name": "test", "user": "root", "roles": ["r"], "failover_timeout": JSON(timeout),

@@ -30,7 +30,7 @@ extension FunctionTable {
         }
         member(name, [.timestamp, .string], .int) { arguments throws(CELFailure) in
             guard case .timestamp(let time) = arguments[0] else { throw Arithmetic.noOverload }
-            let offset = try TimeZones.offset(arguments[1].asString, at: time.seconds)
+            let offset = try ZoneOffsets.offset(arguments[1].asString, at: time.seconds)
             return .int(Int64(part(CivilTime(secondsSince1970: time.seconds + offset), time.nanoseconds)))
         }
     }

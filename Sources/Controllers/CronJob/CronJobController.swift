@@ -1,8 +1,6 @@
 import ClusterClient
-import Glibc
 import JSON
 import ObjectModel
-import Synchronization
 
 /// Makes jobs by the clock. A job's name carries the minute it is for, so no restart makes one twice.
 struct CronJobController: Controller {
@@ -11,7 +9,6 @@ struct CronJobController: Controller {
 
     private let context: ControllerContext
     private let loop: ReconcileLoop
-    private let zones = TimeZoneCache()
 
     init(_ context: ControllerContext) {
         self.context = context
@@ -135,7 +132,7 @@ struct CronJobController: Controller {
             return
         }
         let zoneName = spec["timeZone"].string
-        guard let zone = await zones.zone(zoneName ?? "") else {
+        guard let zone = TimeZones.rules(zoneName.flatMap { $0.isEmpty ? nil : $0 } ?? "UTC") else {
             record(cron, .warning, "UnknownTimeZone", "invalid timeZone: \"\(zoneName ?? "")\"")
             return
         }
@@ -222,41 +219,5 @@ struct CronJobController: Controller {
         let minutes = abs(offset) / 60
         func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
         return "\(local)\(offset < 0 ? "-" : "+")\(two(minutes / 60)):\(two(minutes % 60))"
-    }
-}
-
-/// Time zones by name, read once from the system's zone files.
-final class TimeZoneCache: Sendable {
-    private let known = Mutex<[String: TimeZoneRules]>([:])
-
-    /// The rules of a zone, UTC for the empty name; nil when the system does not know it.
-    func zone(_ name: String) async -> TimeZoneRules? {
-        if name.isEmpty || name == "UTC" || name == "Etc/UTC" { return .utc }
-        if let zone = known.withLock({ $0[name] }) { return zone }
-        // Names are parts of a path.
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.allSatisfy({ !$0.isEmpty && !$0.hasPrefix(".") }), let bytes = Self.read(name),
-            let zone = TimeZoneRules(file: bytes)
-        else { return nil }
-        known.withLock { $0[name] = zone }
-        return zone
-    }
-
-    /// At most a few kilobytes of a local file, once per zone.
-    private static func read(_ name: String) -> [UInt8]? {
-        let file = open("/usr/share/zoneinfo/\(name)", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: 65_536)
-        var count = 0
-        while count < bytes.count {
-            let got = bytes.withUnsafeMutableBytes {
-                Glibc.read(file, $0.baseAddress?.advanced(by: count), $0.count - count)
-            }
-            if got < 0 { return nil }
-            if got == 0 { break }
-            count += got
-        }
-        return Array(bytes[..<count])
     }
 }

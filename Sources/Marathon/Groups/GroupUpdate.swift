@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 
 /// Changes of groups as clients write them.

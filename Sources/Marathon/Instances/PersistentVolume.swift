@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 import MesosModel
 import ObjectModel

@@ -1,13 +1,6 @@
 import HTTPWindow
 import JSON
 
-/// What is wrong with one member of a document.
-struct Violation: Sendable, Hashable {
-    /// For example `/healthChecks(0)/path`.
-    var path: String
-    var message: String
-}
-
 /// A failure as Marathon's clients know it: a status and a JSON body.
 struct MarathonError: Error, Sendable, CustomStringConvertible {
     let status: Int
@@ -24,24 +17,14 @@ struct MarathonError: Error, Sendable, CustomStringConvertible {
 
     var message: String { body["message"].string ?? "" }
     var description: String {
-        let details = body["details"].elements.map { "\($0["path"].string ?? ""): \($0["errors"][0].string ?? "")" }
-        return details.isEmpty ? message : "\(message) (\(details.joined(separator: "; ")))"
+        let details = Violation.text(body["details"])
+        return details.isEmpty ? message : "\(message) (\(details))"
     }
     var response: WindowResponse { WindowResponse(status, json: body) }
 
-    private static func details(_ violations: [Violation]) -> JSON {
-        var order: [String] = []
-        var byPath: [String: [JSON]] = [:]
-        for violation in violations {
-            if byPath[violation.path] == nil { order.append(violation.path) }
-            byPath[violation.path, default: []].append(.string(violation.message))
-        }
-        return .array(order.map { ["path": .string($0), "errors": .array(byPath[$0] ?? [])] })
-    }
-
     /// 400: the document has another form than it should.
     static func malformed(_ violations: [Violation]) -> MarathonError {
-        MarathonError(status: 400, body: ["message": "Invalid JSON", "details": details(violations)])
+        MarathonError(status: 400, body: ["message": "Invalid JSON", "details": Violation.details(violations)])
     }
     /// 400: no JSON at all.
     static func unparsable(_ problem: String) -> MarathonError {
@@ -49,7 +32,7 @@ struct MarathonError: Error, Sendable, CustomStringConvertible {
     }
     /// 422: the document's values are not allowed.
     static func invalid(_ violations: [Violation]) -> MarathonError {
-        MarathonError(status: 422, body: ["message": "Object is not valid", "details": details(violations)])
+        MarathonError(status: 422, body: ["message": "Object is not valid", "details": Violation.details(violations)])
     }
     static func invalid(_ path: String, _ message: String) -> MarathonError {
         invalid([Violation(path: path, message: message)])

@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 
 /// Makes pod definitions whole, and says what is wrong with them.

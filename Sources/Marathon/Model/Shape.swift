@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 
 /// The form that a document must have: types, and the bounds that belong to them.

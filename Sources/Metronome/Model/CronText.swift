@@ -1,7 +1,5 @@
-import Glibc
 import JSON
 import ObjectModel
-import Synchronization
 
 /// Metronome's cron expressions in the words of Kubernetes's.
 enum CronText {
@@ -43,45 +41,9 @@ enum CronText {
     /// When a schedule comes next.
     static func next(_ schedule: JSON, after now: Timestamp = .now) -> Timestamp? {
         guard let text = try? standard(schedule["cron"].string ?? ""), let cron = try? CronSchedule(parsing: text),
-            let zone = Zones.rules(schedule["timezone"].string ?? "UTC"),
+            let zone = TimeZones.rules(schedule["timezone"].string ?? "UTC"),
             let wall = cron.next(after: now.seconds + zone.offset(at: now.seconds))
         else { return nil }
         return Timestamp(seconds: zone.moment(ofWallClock: wall))
-    }
-}
-
-/// Time zones by name, read once from the system's zone files.
-enum Zones {
-    private static let known = Mutex<[String: TimeZoneRules]>([:])
-
-    /// The rules of a zone; nil when the system does not know it.
-    static func rules(_ name: String) -> TimeZoneRules? {
-        if name == "UTC" || name == "Z" || name == "Etc/UTC" { return .utc }
-        if let zone = known.withLock({ $0[name] }) { return zone }
-        // Names are parts of a path.
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        guard name.utf8.count < 64, parts.allSatisfy({ !$0.isEmpty && !$0.hasPrefix(".") }),
-            let bytes = read(name), let zone = TimeZoneRules(file: bytes)
-        else { return nil }
-        known.withLock { $0[name] = zone }
-        return zone
-    }
-
-    /// At most a few kilobytes of a local file, once per zone.
-    private static func read(_ name: String) -> [UInt8]? {
-        let file = open("/usr/share/zoneinfo/\(name)", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: 65_536)
-        var count = 0
-        while count < bytes.count {
-            let got = bytes.withUnsafeMutableBytes {
-                Glibc.read(file, $0.baseAddress?.advanced(by: count), $0.count - count)
-            }
-            if got < 0 { return nil }
-            if got == 0 { break }
-            count += got
-        }
-        return Array(bytes[..<count])
     }
 }

@@ -1,3 +1,4 @@
+import HTTPWindow
 import JSON
 import ObjectModel
 import RegularExpression
@@ -63,7 +64,7 @@ enum JobValidation {
                 Violation(path: "\(path)/cron", message: "Can not read cron expression \"\(cron)\": \(error)"))
         }
         let zone = schedule["timezone"].string ?? ""
-        if Zones.rules(zone) == nil {
+        if TimeZones.rules(zone) == nil {
             problems.append(
                 Violation(path: "\(path)/timezone", message: "No time zone found with this id: \"\(zone)\""))
         }

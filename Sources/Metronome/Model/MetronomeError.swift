@@ -1,13 +1,6 @@
 import HTTPWindow
 import JSON
 
-/// What is wrong with one member of a document.
-struct Violation: Sendable, Hashable {
-    /// For example `/run/cpus`.
-    var path: String
-    var message: String
-}
-
 /// A failure as Metronome's clients know it: a status and a JSON body.
 struct MetronomeError: Error, Sendable, CustomStringConvertible {
     let status: Int
@@ -23,26 +16,16 @@ struct MetronomeError: Error, Sendable, CustomStringConvertible {
     }
 
     var description: String {
-        let details = body["details"].elements.map { "\($0["path"].string ?? ""): \($0["errors"][0].string ?? "")" }
+        let details = Violation.text(body["details"])
         let message = body["message"].string ?? ""
-        return details.isEmpty ? message : "\(message) (\(details.joined(separator: "; ")))"
+        return details.isEmpty ? message : "\(message) (\(details))"
     }
     var response: WindowResponse { WindowResponse(status, json: body) }
 
     /// 422: the document has another form than it should, or values that are not allowed.
     static func invalid(_ violations: [Violation]) -> MetronomeError {
-        var order: [String] = []
-        var byPath: [String: [JSON]] = [:]
-        for violation in violations {
-            if byPath[violation.path] == nil { order.append(violation.path) }
-            byPath[violation.path, default: []].append(.string(violation.message))
-        }
-        return MetronomeError(
-            status: 422,
-            body: [
-                "message": "Object is not valid",
-                "details": .array(order.map { ["path": .string($0), "errors": .array(byPath[$0] ?? [])] }),
-            ])
+        MetronomeError(
+            status: 422, body: ["message": "Object is not valid", "details": Violation.details(violations)])
     }
     static func noJob(_ id: String) -> MetronomeError {
         MetronomeError(status: 404, body: ["id": .string(id), "message": "Job not found"])
