@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from conftest import eventually, free_port
+from wire import API
 
 SERVER = """  containers:
   - name: main
@@ -184,3 +185,41 @@ def test_protobuf(cluster):
     assert kind(protobuf + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", "/api/v1/namespaces") == (200, True)
     assert kind(protobuf + ";q=0.1,application/json", "/api/v1/namespaces/default") == (200, False)
     assert kind(protobuf, "/api/v1/namespaces/none") == (404, True)
+
+
+def messages(file):
+    """The messages of a server's WebSocket: kind (1 text, 2 binary, 8 end) and content."""
+    while True:
+        kind, length = file.read(2)
+        if length >= 126:
+            length = int.from_bytes(file.read(2 if length == 126 else 8), "big")
+        yield kind & 15, file.read(length)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/vnd.kubernetes.protobuf"])
+def test_watches_over_websocket(namespace, accept):
+    """As consoles in browsers watch: one event a message, and never the subprotocol that carries a token."""
+    api = API(namespace.cluster)
+    path = f"/api/v1/namespaces/{namespace.name}/configmaps?watch=true&timeoutSeconds=8&fieldSelector=metadata.name%3Dseen"
+    try:
+        api.send("GET", path, accept=accept, headers={
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Protocol": "base64url.bearer.authorization.k8s.io.eA, base64.binary.k8s.io"})
+        code, headers = api.head()
+        assert code == 101 and headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", headers
+        assert headers["sec-websocket-protocol"] == "base64.binary.k8s.io"
+        namespace.kubectl("create", "configmap", "seen", "--from-literal=a=b")
+        namespace.kubectl("delete", "configmap", "seen")
+        got = messages(api.file)
+        for expected in ("ADDED", "DELETED"):
+            kind, message = next(got)
+            if accept == "application/json":
+                event = json.loads(message)
+                assert kind == 1 and event["type"] == expected and event["object"]["data"] == {"a": "b"}, event
+            else:
+                # WatchEvent: field 1 is the type, and no length precedes the message.
+                assert kind == 2 and message.startswith(b"\x0a" + bytes([len(expected)]) + expected.encode()), message
+        assert next(got)[0] == 8
+    finally:
+        api.close()

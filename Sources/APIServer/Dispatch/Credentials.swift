@@ -1,6 +1,7 @@
 import NIOHTTP1
 import ObjectModel
 import Security
+import Streaming
 
 /// Finds out who sent a request: client certificate, bearer token, else nobody.
 struct Credentials: Sendable {
@@ -57,7 +58,7 @@ struct Credentials: Sendable {
             return token.isEmpty ? nil : String(token)
         }
         guard request.headers.first(name: "upgrade")?.lowercased() == "websocket" else { return nil }
-        let prefix = "base64url.bearer.authorization.k8s.io."
+        let prefix = StreamNegotiation.bearerToken
         guard let name = request.tokens("sec-websocket-protocol").first(where: { $0.hasPrefix(prefix) }) else {
             return nil
         }

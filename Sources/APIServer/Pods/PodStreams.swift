@@ -110,7 +110,7 @@ extension Dispatcher {
 
     func upgradeRequest(_ call: Call) throws -> UpgradeRequest {
         let request = call.request
-        guard call.info.verb == "get" || call.info.verb == "create" else { throw StatusError.methodNotSupported() }
+        guard ["get", "create", "watch"].contains(call.info.verb) else { throw StatusError.methodNotSupported() }
         let isUpgrade = request.tokens("connection").contains { $0.lowercased() == "upgrade" }
         let wanted = request.tokens("upgrade").map { $0.lowercased() }
         guard isUpgrade, !call.exchange.isHTTP2, !wanted.isEmpty else {

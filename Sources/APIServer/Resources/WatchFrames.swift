@@ -25,6 +25,9 @@ struct WatchFrames {
     /// in the first event only.
     var areShared: Bool { form.shape != .table }
 
+    /// Whether the bytes are protobuf, each event after its length (four bytes), instead of lines of JSON.
+    var isBinary: Bool { form.encoding == .protobuf }
+
     /// The form that the bytes have, for those that share them.
     var sharing: Representation { form }
 

@@ -20,14 +20,22 @@ extension Dispatcher {
         let type = form.encoding == .protobuf ? Protobuf.mediaType + ";stream=watch" : "application/json"
         let head = Response(status: .ok, headers: ["Content-Type": type])
         let frames = WatchFrames(form: form, catalog: catalog, resource: definition.resource, includeObject: include)
-        let subscription: WatchSubscription
+        let sent = metrics.watchEvents(of: definition.kind)
+        let watch: Result<WatchSubscription, StatusError>
         do {
-            subscription = try await backend.watch(definition, namespace: namespace, query: query)
+            watch = .success(try await backend.watch(definition, namespace: namespace, query: query))
         } catch let error as StatusError where error.reason == .expired {
             // A past that is gone is told in the stream, as everything is after the parameters were found good.
-            return .streamed(head) { exchange in try await exchange.write(frames.frame(error)) }
+            watch = .failure(error)
         }
-        let sent = metrics.watchEvents(of: definition.kind)
+        if wantsWebSocket(call) {
+            return try await watchByWebSocket(call, watch, frames, .seconds(Int64(seconds)), sent)
+        }
+        guard case .success(let subscription) = watch else {
+            return .streamed(head) { exchange in
+                if case .failure(let error) = watch { try await exchange.write(frames.frame(error)) }
+            }
+        }
         return .streamed(head) { exchange in
             defer { subscription.cancel() }
             exchange.setTimeout(.seconds(seconds), isError: false)

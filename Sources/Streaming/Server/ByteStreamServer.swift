@@ -1,11 +1,8 @@
 public import Logging
-import NIOCore
+public import NIOCore
 import NIOWebSocket
 
-/// Sends bytes one way over a WebSocket: what browsers use to read logs.
-///
-/// Speaks `binary.k8s.io` and `base64.binary.k8s.io`: each message is a piece of the bytes, what the client sends means
-/// nothing.
+/// Sends one way over a WebSocket: what browsers use to read logs and to watch. What the client sends means nothing.
 public struct ByteStreamServer: Sendable {
     let logger: Logger
 
@@ -13,30 +10,58 @@ public struct ByteStreamServer: Sendable {
         self.logger = logger
     }
 
-    /// Serves the connection until the bytes end, the client went away or the task is cancelled; then the channel is
-    /// closed.
+    /// One message of a WebSocket.
+    public enum Message: Sendable {
+        case text(ByteBuffer)
+        case binary(ByteBuffer)
+    }
+
+    /// Sends bytes until they end, the client went away or the task is cancelled; then the channel is closed.
+    ///
+    /// Speaks `binary.k8s.io` and `base64.binary.k8s.io`: each message is a piece of the bytes.
     /// - Parameter pieces: an error in it ends the connection, as there is no place for one in these protocols.
     public func run(_ channel: UpgradedChannel, _ pieces: AsyncThrowingStream<[UInt8], any Error>) async {
-        do {
-            guard case .frames(let frames) = channel.carrier, case .webSocket(let subprotocol) = channel.upgrade else {
-                throw StreamingError("byte streams are carried by WebSocket messages only")
+        let isBase64 = channel.upgrade == .webSocket(subprotocol: StreamNegotiation.base64ByteStream)
+        await run(channel) { send in
+            @Sendable func pass(_ piece: ArraySlice<UInt8>) async throws {
+                try await send(
+                    isBase64 ? .text(ByteBuffer(bytes: Base64.encode(piece))) : .binary(ByteBuffer(bytes: piece)))
             }
-            try await serve(frames, isBase64: subprotocol == StreamNegotiation.base64ByteStream, pieces)
+            // Clients wait for a first message before they believe in the connection.
+            try await pass([])
+            for try await piece in pieces {
+                var rest = piece[...]
+                while !rest.isEmpty {
+                    try await pass(rest.prefix(StreamLimits.chunkBytes))
+                    rest = rest.dropFirst(StreamLimits.chunkBytes)
+                }
+            }
+        }
+    }
+
+    /// Sends what `produce` sends until it returns or throws, the client went away or the task is cancelled; then the
+    /// channel is closed.
+    /// - Parameter produce: is cancelled when the client goes away. Its sends wait for slow clients.
+    public func run(
+        _ channel: UpgradedChannel,
+        _ produce: @escaping @Sendable (_ send: @escaping @Sendable (Message) async throws -> Void) async throws -> Void
+    ) async {
+        do {
+            guard case .frames(let frames) = channel.carrier else {
+                throw StreamingError("messages are carried by a WebSocket only")
+            }
+            try await serve(frames, produce)
         } catch {
-            logger.debug("byte stream connection ended early", metadata: ["error": "\(error)"])
+            logger.debug("one-way connection ended early", metadata: ["error": "\(error)"])
         }
         try? await channel.channel.close()
     }
 
     private func serve(
-        _ channel: NIOAsyncChannel<WebSocketFrame, WebSocketFrame>, isBase64: Bool,
-        _ pieces: AsyncThrowingStream<[UInt8], any Error>
+        _ channel: NIOAsyncChannel<WebSocketFrame, WebSocketFrame>,
+        _ produce: @escaping @Sendable (@escaping @Sendable (Message) async throws -> Void) async throws -> Void
     ) async throws {
         let outbound = ChannelWriter<WebSocketFrame>(channel.channel)
-        @Sendable func send(_ bytes: ArraySlice<UInt8>) async throws {
-            let data = isBase64 ? ByteBuffer(bytes: Base64.encode(bytes)) : ByteBuffer(bytes: bytes)
-            try await outbound.write(WebSocketFrame(fin: true, opcode: isBase64 ? .text : .binary, data: data))
-        }
         let ended = OnceValue<Void>()
         try await channel.executeThenClose { inbound, _ in
             try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -46,13 +71,12 @@ public struct ByteStreamServer: Sendable {
                     return true
                 }
                 group.addTask {
-                    // Clients wait for a first message before they believe in the connection.
-                    try await send([])
-                    for try await piece in pieces {
-                        var rest = piece[...]
-                        while !rest.isEmpty {
-                            try await send(rest.prefix(StreamLimits.chunkBytes))
-                            rest = rest.dropFirst(StreamLimits.chunkBytes)
+                    try await produce { message in
+                        switch message {
+                        case .text(let data):
+                            try await outbound.write(WebSocketFrame(fin: true, opcode: .text, data: data))
+                        case .binary(let data):
+                            try await outbound.write(WebSocketFrame(fin: true, opcode: .binary, data: data))
                         }
                     }
                     var code = ByteBuffer()

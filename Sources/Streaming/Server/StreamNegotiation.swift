@@ -19,6 +19,15 @@ public enum StreamNegotiation {
         pick(offered, from: ["binary.k8s.io", base64ByteStream])
     }
 
+    /// Watches over WebSocket: messages are the same whatever a browser calls them. Only the token that it carries among
+    /// the subprotocols must not be picked.
+    public static func watchWebSocket(offered: [String]) -> String? {
+        offered.first { !$0.hasPrefix(bearerToken) } ?? ""
+    }
+
+    /// What precedes a bearer token (base64url) in a subprotocol: a browser cannot set headers.
+    public static let bearerToken = "base64url.bearer.authorization.k8s.io."
+
     /// exec and attach over a SPDY/3.1 upgrade.
     ///
     /// - Parameter offered: the tokens of all `X-Stream-Protocol-Version` header lines, in the client's order.
