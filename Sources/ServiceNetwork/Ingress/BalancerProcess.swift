@@ -29,14 +29,27 @@ public struct BalancerProcess: Sendable {
     }
 
     /// The process id of the master when it runs.
+    ///
+    /// HAProxy's own file of it is written anew at each reload, as is the command line, and for a moment neither says
+    /// anything. So the start is recorded beside: a process keeps its id and the time it was started when it executes
+    /// itself again.
     var runningProcess: Int32? {
-        guard let text = Self.read("\(current)/\(BalancerConfiguration.processFile)"),
-            let process = text.split(separator: "\n").first.flatMap({ Int32($0) }),
-            // Ids are given again: only a process that was started with our file is ours.
-            let command = Self.read("/proc/\(process)/cmdline"),
-            command.contains("\(current)/\(BalancerConfiguration.file)")
+        guard let record = Self.read(master)?.split(separator: " "), record.count == 2, let process = Int32(record[0]),
+            let started = Self.startTime(of: process), started == record[1]
         else { return nil }
         return process
+    }
+
+    private var master: String { directory + "/master" }
+
+    /// When a process was started, in clock ticks since the machine was: ids are given again, both together are not.
+    /// - Returns: nil when there is no such process, or it has ended and nobody has asked for its end yet.
+    private static func startTime(of process: Int32) -> Substring? {
+        // The name in parentheses may hold anything; behind it stand the state and, as the 20th, the time.
+        guard let text = read("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[end...].split(separator: " ").dropFirst()
+        guard let state = fields.first, state != "Z", state != "X", fields.count > 19 else { return nil }
+        return fields[fields.startIndex + 19]
     }
 
     /// Ports that the running configuration holds.
@@ -85,6 +98,29 @@ public struct BalancerProcess: Sendable {
                 "-W", "-D", "-p", "\(current)/\(BalancerConfiguration.processFile)", "-f",
                 "\(current)/\(BalancerConfiguration.file)",
             ])
+        // The command returns when the master is on its way; soon it writes its id.
+        for _ in 0..<500 {
+            if let process = startedProcess, let time = Self.startTime(of: process) {
+                return try Self.writeFile(master, "\(process) \(time)")
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw BalancerStopped()
+    }
+
+    /// The process that HAProxy's own file names, if it was started with our configuration.
+    private var startedProcess: Int32? {
+        guard let text = Self.read("\(current)/\(BalancerConfiguration.processFile)"),
+            let process = text.split(separator: "\n").first.flatMap({ Int32($0) }),
+            let command = Self.read("/proc/\(process)/cmdline"),
+            command.contains("\(current)/\(BalancerConfiguration.file)")
+        else { return nil }
+        return process
+    }
+
+    /// It ended as soon as it had started.
+    struct BalancerStopped: Error, CustomStringConvertible {
+        let description = "haproxy ended right after its start, or wrote no process id in five seconds"
     }
 
     /// Whether HAProxy takes a certificate with its key.
