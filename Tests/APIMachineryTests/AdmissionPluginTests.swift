@@ -210,7 +210,9 @@ import Testing
             requests,
             [
                 "metadata": ["name": "c"],
-                "spec": ["request": "bm90aGluZw==", "signerName": "example.com/own", "usages": ["client auth"]],
+                "spec": [
+                    "request": Fixture.certificateRequest, "signerName": "example.com/own", "usages": ["client auth"],
+                ],
             ])
         let jane = RequestContext(user: UserInfo(name: "jane"))
         let verdict: JSON = [

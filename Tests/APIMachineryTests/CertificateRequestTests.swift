@@ -13,7 +13,8 @@ import Testing
         var request: JSON = [
             "metadata": ["name": "r"],
             "spec": [
-                "request": "eA==", "signerName": "example.com/own", "usages": ["client auth"], "username": "liar",
+                "request": Fixture.certificateRequest, "signerName": "example.com/own", "usages": ["client auth"],
+                "username": "liar",
             ],
         ]
         for (key, value) in spec.members { request["spec"][key] = value }

@@ -142,6 +142,11 @@ enum Fixture {
         return pod
     }
 
+    /// A PEM block of the right type with nothing in it.
+    static let certificateRequest: JSON = .string(
+        "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KYm05MGFHbHVadz09Ci0tLS0tRU5EIENFUlRJ"
+            + "RklDQVRFIFJFUVVFU1QtLS0tLQo=")
+
     static func configMap(_ name: String, _ data: [String: String] = [:], labels: [String: String] = [:]) -> JSON {
         [
             "apiVersion": "v1", "kind": "ConfigMap",

@@ -119,6 +119,54 @@ import Testing
         #expect(sixth.metadata.generation == 3, "its annotations are copied to replica sets")
     }
 
+    @Test("What one client spells out empty and another leaves out is the same object: no new generation, no write")
+    func emptyMembers() async throws {
+        let cluster = try await Cluster()
+        var body = Fixture.deployment("a")
+        body["spec"]["template"]["spec"]["tolerations"] = []
+        body["metadata"]["annotations"] = [:]
+        let made = try await cluster.create(.deployments, body)
+        #expect(made.tree["spec"]["template"]["spec"]["tolerations"].isNull)
+        var tree = made.tree
+        tree["spec"]["template"]["spec"]["nodeSelector"] = [:]
+        tree["spec"]["template"]["spec"]["containers"][0]["env"] = []
+        tree["spec"]["paused"] = false
+        #expect(try await cluster.update(.deployments, tree) === made)
+        let patch: JSON = ["spec": ["template": ["spec": ["volumes": [], "hostNetwork": false]]]]
+        #expect(try await cluster.patch(.deployments, "a", patch) === made)
+        // As a last finalizer goes.
+        let held = try await cluster.patch(.deployments, "a", ["metadata": ["finalizers": ["x.y/z"]]])
+        #expect(held.tree["metadata"]["finalizers"] == ["x.y/z"])
+        let free = try await cluster.patch(.deployments, "a", ["metadata": ["finalizers": []]])
+        #expect(free.tree["metadata"]["finalizers"].isNull && free.metadata.generation == 1)
+    }
+
+    @Test("Who makes an object owns what it said, not what the server added nor what is there when nothing is said")
+    func ownersOfNewObjects() async throws {
+        let cluster = try await Cluster()
+        let claims = GroupVersionResource(group: "", version: "v1", resource: "persistentvolumeclaims")
+        let claim = try await cluster.create(
+            claims,
+            [
+                "metadata": ["name": "a", "namespace": "default"],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "storageClassName": "",
+                    "resources": ["requests": ["storage": "1Gi"]],
+                ],
+            ])
+        #expect(claim.tree["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"])
+        #expect(
+            claim.tree["metadata"]["managedFields"][0]["fieldsV1"] == [
+                "f:spec": [
+                    "f:accessModes": [:], "f:resources": ["f:requests": [".": [:], "f:storage": [:]]],
+                    "f:storageClassName": [:], "f:volumeMode": [:],
+                ]
+            ])
+        let classes = GroupVersionResource(group: "scheduling.k8s.io", version: "v1", resource: "priorityclasses")
+        let bare = try await cluster.create(classes, ["metadata": ["name": "a"], "value": 0])
+        #expect(bare.tree["metadata"]["managedFields"][0]["fieldsV1"] == ["f:preemptionPolicy": [:]])
+    }
+
     @Test("All three kinds of patch")
     func patches() async throws {
         let cluster = try await Cluster()

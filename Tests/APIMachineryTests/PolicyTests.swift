@@ -37,7 +37,9 @@ import Testing
         try await cluster.create(bindings, ["metadata": ["name": .string(name)], "spec": bound])
     }
 
-    private static func attempt(_ cluster: Cluster, _ name: String, _ data: [String: String] = [:]) async -> String {
+    private static func attempt(_ cluster: Cluster, _ name: String, _ data: [String: String] = ["d": ""]) async
+        -> String
+    {
         await message { try await cluster.create(.configMaps, Fixture.configMap(name, data)) }
     }
 
@@ -100,7 +102,7 @@ import Testing
                 "auditAnnotations": [["key": "owner", "valueExpression": "'it is ' + object.data.owner"]],
             ], binding: ["validationActions": ["Warn", "Audit"]])
         let context = RequestContext.test
-        try await cluster.create(.configMaps, Fixture.configMap("free"), context)
+        try await cluster.create(.configMaps, Fixture.configMap("free", ["d": ""]), context)
         #expect(context.warnings.isEmpty && context.auditAnnotations.isEmpty)
         try await cluster.create(.configMaps, Fixture.configMap("a", ["owner": "blue"]), context)
         #expect(

@@ -96,6 +96,34 @@ import Testing
         #expect(object.description == text)
     }
 
+    /// As Go's types write it: what is empty is left out, unless its type is a pointer or it must be there.
+    @Test func whatIsEmptyIsLeftOut() throws {
+        var pod = try json(
+            #"""
+            {"metadata":{"labels":{},"finalizers":[],"annotations":{"a":""}},
+            "spec":{"hostNetwork":false,"nodeSelector":{},"tolerations":[],"shareProcessNamespace":false,
+            "volumes":[{"name":"v","emptyDir":{}}],"affinity":{"nodeAffinity":{}},
+            "containers":[{"name":"","tty":false,"args":[],"env":[{"name":"A","value":""}],"resources":{"limits":{}},
+            "livenessProbe":{"initialDelaySeconds":0,"terminationGracePeriodSeconds":0}}]}}
+            """#)
+        let wanted = pod
+        _ = try Catalog.builtin.conform(&pod, to: .pod, isPartial: true)
+        #expect(pod == wanted, "a configuration to apply keeps its wishes")
+        _ = try Catalog.builtin.conform(&pod, to: .pod)
+        let expected = try json(
+            #"""
+            {"metadata":{"annotations":{"a":""}},
+            "spec":{"shareProcessNamespace":false,"volumes":[{"name":"v","emptyDir":{}}],"affinity":{"nodeAffinity":{}},
+            "containers":[{"name":"","env":[{"name":"A"}],"resources":{},
+            "livenessProbe":{"terminationGracePeriodSeconds":0}}]}}
+            """#)
+        #expect(pod == expected, "\(pod)")
+        var role = try json(#"{"rules":[]}"#)
+        _ = try Catalog.builtin.conform(
+            &role, to: GroupVersionKind(group: "rbac.authorization.k8s.io", version: "v1", kind: "Role"))
+        #expect(role == ["rules": []])
+    }
+
     @Test func customResourceSchemasKeepTheirForms() throws {
         let kind = GroupVersionKind(group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition")
         var object = try json(

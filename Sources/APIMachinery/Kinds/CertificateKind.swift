@@ -19,6 +19,10 @@ enum CertificateKind {
             let spec = request["spec"]
             var problems = Problems()
             problems.need("spec.request", spec["request"])
+            if let request = spec["request"].string, !request.isEmpty, !holdsRequest(request) {
+                problems.add(
+                    .invalid("spec.request", .string(request), "PEM block type must be CERTIFICATE REQUEST"))
+            }
             problems.need("spec.usages", spec["usages"])
             let signer = spec["signerName"].string ?? ""
             if signer.isEmpty {
@@ -43,6 +47,13 @@ enum CertificateKind {
             }
             return problems.list
         }
+    }
+
+    /// Whether Base64 text is a PEM block of the right type. Whoever signs it reads the rest.
+    private static func holdsRequest(_ text: String) -> Bool {
+        guard let bytes = Base64Text.decode(text) else { return false }
+        let pem = String(decoding: bytes, as: UTF8.self)
+        return ["BEGIN", "END"].allSatisfy { pem.contains("-----\($0) CERTIFICATE REQUEST-----") }
     }
 
     private static func isQualified(_ signer: String) -> Bool {

@@ -137,6 +137,7 @@ struct KindTable: Sendable {
         "mutatingadmissionpolicies.admissionregistration.k8s.io",
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
         "customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io",
+        "ingressclasses.networking.k8s.io", "priorityclasses.scheduling.k8s.io",
     ]
     private static let conditionalUpdate: Set<String> = [
         "leases.coordination.k8s.io", "customresourcedefinitions.apiextensions.k8s.io",
@@ -194,7 +195,8 @@ struct KindTable: Sendable {
             ["currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0]
         case "services", "ingresses.networking.k8s.io": ["loadBalancer": [:]]
         case "horizontalpodautoscalers.autoscaling": ["desiredReplicas": 0, "currentMetrics": []]
-        case "persistentvolumeclaims", "persistentvolumes": ["phase": "Pending"]
+        case "persistentvolumeclaims": ["phase": "Pending"]
+        case "persistentvolumes": ["phase": "Pending", "lastPhaseTransitionTime": .string(Timestamp.now.rfc3339)]
         default: [:]
         }
     }

@@ -52,6 +52,8 @@ enum WorkloadKinds {
             rules.prepareCreate = { job, _ in
                 job["status"] = [:]
                 identify(&job)
+                let labels = job["spec"]["template"]["metadata"]["labels"]
+                if job["metadata"]["labels"].isNull, !labels.isNull { job["metadata"]["labels"] = labels }
             }
             rules.validate = WorkloadValidation.job
             rules.validateUpdate = WorkloadValidation.jobUpdate

@@ -71,7 +71,8 @@ extension Machinery {
                 cache.definition.resource.groupResource, name: key.name,
                 "the object that the configuration names by its resourceVersion or uid does not exist")
         }
-        let applied = try owners.apply(configuration, to: nil, force: false)
+        let applied = try readPatched(
+            owners.apply(configuration, to: nil, force: false), as: kind, name: key.name, context: context.quiet)
         do {
             return try await insert(
                 VersionConversion.tree(applied, as: working(cache, kind).kind), cache, rules, namespace: key.namespace,
@@ -104,7 +105,7 @@ extension Machinery {
             throw StatusError.badRequest("error strict decoding YAML: " + texts.joined(separator: ", "))
         }
         var tree = patch
-        let unknown = try catalog.conform(&tree, to: kind).unknownFields
+        let unknown = try catalog.conform(&tree, to: kind, isPartial: true).unknownFields
         if !unknown.isEmpty {
             throw FieldOwnership.untyped(patch, kind, unknown.map { ".\($0): field not declared in schema" })
         }

@@ -77,6 +77,10 @@ extension Machinery {
         request.isNameGenerated = isNameGenerated
         request.isPatch = isApplied
         catalog.applyDefaults(to: &request.object, kind: resource.kind)
+        let given = body["metadata"]["managedFields"]
+        let owners = Owners(self, kind: kind, rules: rules, subresource: nil, context: context)
+        // Nobody owns what the server adds from here on.
+        if !isApplied { owners.recordCreate(&request.object, given: given) }
         rules.prepareCreate(&request.object, context)
         let unadmitted = isApplied ? request.object : .null
         try await admit(&request) { request in
@@ -84,13 +88,7 @@ extension Machinery {
             rules.prepareCreate(&request.object, context)
         }
         name = request.key.name
-        let given = body["metadata"]["managedFields"]
-        let owners = Owners(self, kind: kind, rules: rules, subresource: nil, context: context)
-        if isApplied {
-            owners.recordAdmission(&request.object, from: unadmitted, applied: given)
-        } else {
-            owners.recordCreate(&request.object, given: given)
-        }
+        if isApplied { owners.recordAdmission(&request.object, from: unadmitted, applied: given) }
         let reservation = try allocator.allocate(for: &request, old: nil)
         do {
             let problems = validateCreate(request.object, rules, resource)

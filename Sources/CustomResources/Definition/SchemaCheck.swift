@@ -102,10 +102,10 @@ struct SchemaCheck {
                     "\(path).uniqueItems",
                     "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"))
         }
-        if !schema["additionalProperties"].isNull, !schema["properties"].members.isEmpty {
+        if !schema["additionalProperties"].isNull, schema["additionalProperties"].bool != true,
+            !schema["properties"].members.isEmpty
+        {
             add(.forbidden("\(path).additionalProperties", "additionalProperties and properties are mutual exclusive"))
-        } else if schema["additionalProperties"].bool == false {
-            add(.forbidden("\(path).additionalProperties", "additionalProperties cannot be set to false"))
         }
         if schema["x-kubernetes-preserve-unknown-fields"].bool == false {
             add(.invalid("\(path).x-kubernetes-preserve-unknown-fields", false, "must be true or undefined"))

@@ -10,6 +10,8 @@ struct ConformError: Error, CustomStringConvertible {
 /// One walk over a document that rebuilds it so that it conforms to its type. Slow path of `Catalog.conform`.
 struct ConformingPass {
     let schema: Schema
+    /// Empty members are kept.
+    let isPartial: Bool
     /// Paths of members that no type has.
     private(set) var unknownFields: [String] = []
     /// Nobody reads more, and a warning goes out for each.
@@ -26,7 +28,10 @@ struct ConformingPass {
     }
 
     /// A pass over documents of a schema.
-    init(schema: Schema) { self.schema = schema }
+    init(schema: Schema, isPartial: Bool) {
+        self.schema = schema
+        self.isPartial = isPartial
+    }
 
     /// The value as its type wants it.
     mutating func converted(_ json: JSON, _ value: SchemaValue) throws(ConformError) -> JSON {
@@ -64,7 +69,10 @@ struct ConformingPass {
         for (key, member) in members {
             path.append(.field(key))
             if let field = type.field(key) {
-                if !member.isNull { result[key] = try converted(member, field.value) }
+                if !member.isNull {
+                    let value = try converted(member, field.value)
+                    if isPartial || !field.isLeftOut(value) { result[key] = value }
+                }
             } else if unknownFields.count < Self.maximumReports {
                 unknownFields.append(pathText)
             }
@@ -74,7 +82,7 @@ struct ConformingPass {
     }
 
     private mutating func scalar(_ json: JSON, _ value: SchemaValue) throws(ConformError) -> JSON {
-        if schema.isInOrder(json, value) { return json }
+        if schema.isInOrder(json, value, isPartial: isPartial) { return json }
         switch (value, json) {
         case (.bytes, .string(let text)): return .string(try Base64Text.canonical(text))
         case (.quantity, .string(let text)): return .string(try QuantityText.canonical(text))

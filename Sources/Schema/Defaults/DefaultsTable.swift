@@ -21,6 +21,10 @@ enum DefaultsTable {
         core.v1.HTTPGetAction scheme "HTTP"
         core.v1.GRPCAction service ""
         core.v1.ObjectFieldSelector apiVersion "v1"
+        core.v1.ResourceFieldSelector divisor "0"
+        core.v1.Event reportingComponent ""
+        core.v1.Event reportingInstance ""
+        apps.v1.StatefulSetSpec serviceName ""
         core.v1.SecretVolumeSource defaultMode 420
         core.v1.ConfigMapVolumeSource defaultMode 420
         core.v1.DownwardAPIVolumeSource defaultMode 420

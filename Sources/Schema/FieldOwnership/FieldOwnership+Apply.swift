@@ -39,11 +39,10 @@ extension FieldOwnership {
         }
         var managed = (try? ManagedFields(live["metadata"]["managedFields"], isTrusted: true)) ?? ManagedFields()
         if managed.entries.isEmpty {
-            let existing = FieldSet(nodes: walk.fields(of: live, root, isAdded: true)).subtractingTrees(ignored)
             managed.entries = [
                 .init(
                     manager: Self.beforeFirstApply, operation: .update, apiVersion: kind.apiVersion, time: writer.time,
-                    fields: existing)
+                    fields: owned(live))
             ]
         }
         do {

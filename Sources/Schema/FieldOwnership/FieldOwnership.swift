@@ -68,8 +68,7 @@ public struct FieldOwnership: Sendable {
     public func created(_ object: JSON, given: JSON = .null, by writer: Writer) -> JSON {
         guard given.elements.isEmpty else {
             var managed = (try? ManagedFields(given)) ?? ManagedFields()
-            let fields = FieldSet(nodes: walk.fields(of: object, root, isAdded: true)).subtractingTrees(ignored)
-            record(FieldChanges(touched: fields), in: &managed, by: writer) { _ in nil }
+            record(FieldChanges(touched: owned(object)), in: &managed, by: writer) { _ in nil }
             return managed.json
         }
         // The usual case has one owner of everything, and is written without a set in between.
@@ -82,6 +81,11 @@ public struct FieldOwnership: Sendable {
         entry["fieldsV1"] = fields
         if !writer.subresource.isEmpty { entry["subresource"] = .string(writer.subresource) }
         return [entry]
+    }
+
+    /// What the maker of an object owns: all that it says beyond an object in which nobody set anything.
+    func owned(_ object: JSON) -> FieldSet {
+        (try? FieldSet(fieldsV1: walk.written(object, root, except: ignored))) ?? FieldSet()
     }
 
     /// `managedFields` after an update.

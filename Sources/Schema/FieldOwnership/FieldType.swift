@@ -46,22 +46,3 @@ enum FieldType {
         return try? JSON.parse(text)
     }
 }
-
-extension SchemaType {
-    /// Kubernetes writes these members even when nobody set them, so nobody owns the bare member: they are no pointers in
-    /// its types.
-    private static let alwaysThere: Set<String> = [
-        "metadata", "spec", "status", "template", "jobTemplate", "strategy", "updateStrategy", "resources",
-        "loadBalancer", "nodeInfo", "daemonEndpoints", "kubeletEndpoint", "involvedObject", "source",
-    ]
-
-    /// Whether setting a member for the first time makes its writer own the container, beside what is in it.
-    static func ownsContainer(_ field: SchemaField) -> Bool {
-        if field.isCustom { return field.name != "metadata" }
-        return switch field.value {
-        case .object: !alwaysThere.contains(field.name)
-        case .list: !field.isRequired
-        default: true
-        }
-    }
-}

@@ -2,12 +2,14 @@ import JSON
 
 /// The shortest way from a new object to the stored form of its fields, for creates: most objects have one owner.
 extension FieldWalk {
-    /// The `FieldsV1` form of what `fields(of:isAdded:)` gives, without the trees of a set.
+    /// The `FieldsV1` form of what a new object says beyond one in which nobody set anything, without the trees of a set.
     func written(_ value: JSON, _ type: FieldType, except ignored: FieldSet) -> JSON {
-        written(value, type, isMember: false, except: ignored.nodes)
+        written(value, type, isMember: false, except: ignored.nodes) ?? Self.leaf
     }
 
-    private func written(_ value: JSON, _ type: FieldType, isMember: Bool, except ignored: [Node]) -> JSON {
+    /// - Parameter isMember: the container itself is new; if not, it is in the empty object, and so are some of its members.
+    /// - Returns: nil when nothing of it is new.
+    private func written(_ value: JSON, _ type: FieldType, isMember: Bool, except ignored: [Node]) -> JSON? {
         let shape = type.shape(schema)
         var keys = ContiguousArray<String>()
         var values = ContiguousArray<JSON>()
@@ -20,9 +22,12 @@ extension FieldWalk {
                 let step = type.steps[place]
                 let known = ignored.isEmpty ? nil : FieldSet.find(step, in: ignored)
                 if known?.isMember == true { continue }
-                let form = written(
-                    inner, .declared(type.fields[place].value, type.fields[place].details),
-                    isMember: type.ownsContainer[place], except: known?.children ?? [])
+                let field = type.fields[place]
+                guard
+                    let form = written(
+                        inner, .declared(field.value, field.details), isMember: isMember || !field.isInEmptyObject,
+                        except: known?.children ?? [])
+                else { continue }
                 // Nothing of it is left but what nobody owns.
                 if known != nil, form.members.isEmpty { continue }
                 keys.append(step)
@@ -33,7 +38,7 @@ extension FieldWalk {
             values.reserveCapacity(members.count + 1)
             for (name, inner) in members {
                 keys.append(Steps.field(name))
-                values.append(written(inner, element, isMember: true, except: []))
+                values.append(written(inner, element, isMember: true, except: []) ?? Self.leaf)
             }
         case (.keyed(let names, let element), .array(let items)):
             keys.reserveCapacity(items.count + 1)
@@ -45,13 +50,18 @@ extension FieldWalk {
                     return FieldSet.written(fields(of: value, type, isAdded: true), isMember: isMember)
                 }
                 keys.append(step)
-                values.append(written(item, element, isMember: true, except: []))
+                values.append(written(item, element, isMember: true, except: []) ?? Self.leaf)
             }
         case (.set, .array), (.deduced, .object):
             return FieldSet.written(fields(of: value, type, isAdded: true), isMember: isMember)
-        default: return Self.leaf
+        default:
+            if !isMember, value.isEmptyInGo { return nil }
+            return Self.leaf
         }
-        if keys.isEmpty { return Self.leaf }
+        if keys.isEmpty {
+            if !isMember { return nil }
+            return Self.leaf
+        }
         Self.sort(&keys, &values)
         if isMember {
             keys.insert(".", at: 0)
@@ -78,6 +88,21 @@ extension FieldWalk {
                 values.swapAt(place, place - 1)
                 place -= 1
             }
+        }
+    }
+}
+
+extension JSON {
+    /// What a member says that nobody set.
+    fileprivate var isEmptyInGo: Bool {
+        switch self {
+        case .null: true
+        case .bool(let flag): !flag
+        case .integer(let number): number == 0
+        case .number: false
+        case .string(let text): text.isEmpty
+        case .array: false  // It would be null.
+        case .object(let members): members.isEmpty
         }
     }
 }

@@ -99,7 +99,7 @@ struct FieldWalk {
     private func node(_ step: String, _ value: JSON, _ type: FieldType, _ field: SchemaField?, isAdded: Bool) -> Node {
         let children = fields(of: value, type, isAdded: isAdded)
         // Members that no type declares are items of a map, and owned as such.
-        let isMember = children.isEmpty || (field.map { isAdded && SchemaType.ownsContainer($0) } ?? true)
+        let isMember = children.isEmpty || isAdded || field == nil
         return Node(step: step, isMember: isMember, children: children)
     }
 
@@ -124,6 +124,8 @@ struct FieldWalk {
             for (name, value) in after {
                 let (type, field) = member(name, of: shape)
                 guard let earlier = before[name] else {
+                    // What is left out of objects when it is empty does not become another thing by being empty.
+                    if field?.isLeftOut(value) == true { continue }
                     touched.append(node(Steps.field(name), value, type, field, isAdded: true))
                     continue
                 }
@@ -136,7 +138,9 @@ struct FieldWalk {
                 if !gone.isEmpty { removed.append(Node(step: Steps.field(name), isMember: false, children: gone)) }
             }
             for (name, value) in before where after[name] == nil {
-                let children = fields(of: value, member(name, of: shape).type, isAdded: true)
+                let (type, field) = member(name, of: shape)
+                if field?.isLeftOut(value) == true { continue }
+                let children = fields(of: value, type, isAdded: true)
                 removed.append(Node(step: Steps.field(name), isMember: true, children: children))
             }
         case (.set, .array(let before), .array(let after)):

@@ -1,11 +1,28 @@
-/// The members whose zero in protobuf is a value of its own.
+/// The members whose empty value is not the same as their absence.
 ///
-/// Protobuf does not tell a member that is zero from one that was never set when Go holds it by value: Go writes such
-/// members always, and its JSON leaves most of them out. A member that Go holds by pointer is written only when it is
-/// set, and one without `omitempty` is always in its JSON: those keep their zeros.
-enum ProtobufPresence {
+/// Clients and servers in Go hold most members by value and leave them out of JSON when they are empty (`omitempty`): such a
+/// member may as well not be there, and an object that says `"tolerations": []` is the object that does not. Exceptions
+/// are members that Go holds by pointer, which are there when they are set, and those without `omitempty`, which are
+/// always there. Members that must be given (`req` in the tables) are not listed.
+enum Presence {
+    /// The members of each type that are held by pointer, by its short name.
+    static let pointers = read(pointerTable)
+    /// Those that are always written, although nobody has to give them.
+    static let alwaysWritten = read(alwaysWrittenTable)
+
+    private static func read(_ table: StaticString) -> [Substring: Set<Substring>] {
+        let text = table.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+        var members: [Substring: Set<Substring>] = [:]
+        for line in text.split(separator: "\n") {
+            let columns = line.split(separator: " ")
+            guard let type = columns.first else { continue }
+            members[type, default: []].formUnion(columns.dropFirst())
+        }
+        return members
+    }
+
     /// A line per type: its short name, then its members. Facts of `k8s.io/api` v1.36.
-    static let table: StaticString = """
+    private static let pointerTable: StaticString = """
         admissionregistration.v1.MatchResources matchPolicy
         admissionregistration.v1.MutatingAdmissionPolicySpec failurePolicy
         admissionregistration.v1.MutatingWebhook failurePolicy matchPolicy reinvocationPolicy sideEffects
@@ -41,7 +58,7 @@ enum ProtobufPresence {
         apps.v1.RollingUpdateStatefulSetStrategy maxUnavailable partition
         apps.v1.StatefulSetOrdinals start
         apps.v1.StatefulSetSpec replicas revisionHistoryLimit
-        apps.v1.StatefulSetStatus availableReplicas collisionCount replicas
+        apps.v1.StatefulSetStatus collisionCount replicas
         authentication.v1.TokenRequestSpec expirationSeconds
         authorization.v1.SubjectAccessReviewStatus allowed
         authorization.v1.SubjectRulesReviewStatus incomplete
@@ -62,6 +79,7 @@ enum ProtobufPresence {
         batch.v1.JobSpec ttlSecondsAfterFinished
         batch.v1.JobStatus failedIndexes ready terminating
         batch.v1.PodFailurePolicyOnExitCodesRequirement containerName
+        batch.v1.PodFailurePolicyOnPodConditionsPattern status
         batch.v1.SuccessPolicyRule succeededCount succeededIndexes
         certificates.v1.CertificateSigningRequestSpec expirationSeconds
         coordination.v1.LeaseSpec holderIdentity leaseDurationSeconds leaseTransitions preferredHolder strategy
@@ -119,6 +137,7 @@ enum ProtobufPresence {
         core.v1.PreferredSchedulingTerm weight
         core.v1.Probe terminationGracePeriodSeconds
         core.v1.ProjectedVolumeSource defaultMode
+        core.v1.ProjectedVolumeSource sources
         core.v1.ReplicationControllerSpec replicas
         core.v1.ReplicationControllerStatus replicas
         core.v1.ResourceHealth message
@@ -150,7 +169,6 @@ enum ProtobufPresence {
         discovery.v1.EndpointPort appProtocol name port protocol
         events.v1.EventSeries count
         flowcontrol.v1.ExemptPriorityLevelConfiguration lendablePercent nominalConcurrencyShares
-        flowcontrol.v1.FlowSchemaSpec matchingPrecedence
         flowcontrol.v1.LimitedPriorityLevelConfiguration borrowingLimitPercent lendablePercent
         flowcontrol.v1.LimitedPriorityLevelConfiguration nominalConcurrencyShares
         flowcontrol.v1.QueuingConfiguration handSize queueLengthLimit queues
@@ -167,7 +185,7 @@ enum ProtobufPresence {
         networking.v1.IngressSpec ingressClassName
         networking.v1.NetworkPolicyPort endPort port protocol
         policy.v1.PodDisruptionBudgetSpec maxUnavailable minAvailable unhealthyPodEvictionPolicy
-        policy.v1.PodDisruptionBudgetStatus currentHealthy desiredHealthy disruptionsAllowed expectedPods
+        resource.v1.AllocatedDeviceStatus conditions
         resource.v1.AllocatedDeviceStatus shareID
         resource.v1.Device allNodes allowMultipleAllocations bindsToNode nodeName
         resource.v1.DeviceAttribute bool int string version
@@ -179,15 +197,37 @@ enum ProtobufPresence {
         resource.v1.NodeAllocatableResourceMapping capacityKey
         resource.v1.ResourcePool generation resourceSliceCount
         resource.v1.ResourceSliceSpec allNodes nodeName perDeviceNodeSelection
-        scheduling.v1.PriorityClass preemptionPolicy value
+        scheduling.v1.PriorityClass preemptionPolicy
         storage.v1.CSIDriverSpec attachRequired fsGroupPolicy nodeAllocatableUpdatePeriodSeconds podInfoOnMount
         storage.v1.CSIDriverSpec preventPodSchedulingIfMissing requiresRepublish seLinuxMount
         storage.v1.CSIDriverSpec serviceAccountTokenInSecrets storageCapacity
+        storage.v1.CSINodeDriver topologyKeys
         storage.v1.StorageClass allowVolumeExpansion reclaimPolicy volumeBindingMode
         storage.v1.TokenRequest expirationSeconds
         storage.v1.VolumeAttachmentSource persistentVolumeName
         storage.v1.VolumeAttachmentStatus attached
         storage.v1.VolumeError errorCode
         storage.v1.VolumeNodeResources count
+        """
+
+    private static let alwaysWrittenTable: StaticString = """
+        apiextensions.v1.CustomResourceDefinitionStatus conditions storedVersions
+        apps.v1.StatefulSetSpec serviceName
+        apps.v1.StatefulSetStatus availableReplicas
+        authentication.v1.TokenRequestSpec audiences
+        authentication.v1.TokenRequestStatus token
+        autoscaling.v2.HorizontalPodAutoscalerStatus currentMetrics
+        core.v1.ContainerImage names
+        core.v1.Event reportingComponent reportingInstance
+        core.v1.NodeRuntimeHandler name
+        discovery.v1.EndpointSlice endpoints ports
+        flowcontrol.v1.FlowSchemaSpec matchingPrecedence
+        flowcontrol.v1.ResourcePolicyRule namespaces
+        policy.v1.PodDisruptionBudgetStatus currentHealthy desiredHealthy disruptionsAllowed expectedPods
+        rbac.v1.ClusterRole rules
+        rbac.v1.Role rules
+        rbac.v1.RoleRef apiGroup
+        resource.v1.DeviceClaim requests
+        scheduling.v1.PriorityClass value
         """
 }

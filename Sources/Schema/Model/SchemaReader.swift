@@ -35,6 +35,17 @@ struct SchemaReader {
         func finish(_ reader: inout SchemaReader) {
             guard let name = heading.first else { return }
             let flags = heading.dropFirst()
+            // Members of messages that JSON writes in line are listed with these.
+            let owners = ["\(alias).\(name)"] + nested.map { "\(alias).\($0.protoType)" }
+            func listed(_ table: [Substring: Set<Substring>]) -> Set<Substring> {
+                owners.reduce(into: []) { $0.formUnion(table[$1[...]] ?? []) }
+            }
+            let pointers = listed(Presence.pointers)
+            let written = listed(Presence.alwaysWritten)
+            for index in fields.indices {
+                fields[index].isPointer = pointers.contains(fields[index].name[...])
+                fields[index].isAlwaysWritten = written.contains(fields[index].name[...])
+            }
             let type = SchemaType(
                 name: "\(package).\(name)", alias: "\(alias).\(name)",
                 kinds: flags.filter { $0.contains("/") || $0.hasPrefix("*") }.map(String.init),

@@ -1,3 +1,5 @@
+import JSON
+
 /// How a value of the API is written in JSON.
 enum SchemaValue: Sendable, Hashable {
     case string, bool, int32, int64, double
@@ -21,6 +23,14 @@ enum SchemaValue: Sendable, Hashable {
     case object(Int)
     indirect case list(SchemaValue)
     indirect case map(SchemaValue)
+
+    /// Neither a list, nor a map, nor an object.
+    var isScalar: Bool {
+        switch self {
+        case .object, .list, .map: false
+        default: true
+        }
+    }
 
     /// The object type this value is or holds.
     var typeIndex: Int? {
@@ -69,8 +79,39 @@ struct SchemaField: Sendable {
     /// The protobuf type where it does not follow from `value`.
     let protoType: String?
     let details: Details?
+    /// Its empty value is not the same as its absence, or it is in every document (see `Presence`).
+    var isPointer = false
+    var isAlwaysWritten = false
     /// A member of a custom kind: nothing of it is there unless somebody wrote it.
     var isCustom = false
+
+    /// An object that Go holds by value: every document has it, `{}` when it says nothing.
+    private var isHeldByValue: Bool {
+        guard case .object = value else { return false }
+        return details?.defaultText == "{}"
+    }
+
+    /// Its empty value is not left out.
+    var keepsEmpty: Bool { isPointer || isAlwaysWritten }
+
+    /// Whether the member is in an object in which nobody set anything.
+    var isInEmptyObject: Bool {
+        isCustom ? name == "metadata" : isHeldByValue || isAlwaysWritten || isRequired
+    }
+
+    /// Whether Go leaves the member out when it has this value.
+    func isLeftOut(_ json: JSON) -> Bool {
+        guard !keepsEmpty, !isRequired, !isCustom else { return false }
+        return switch (json, value) {
+        case (.array(let elements), .list): elements.isEmpty
+        case (.object(let members), .map): members.isEmpty
+        case (.string(let text), .string), (.string(let text), .bytes): text.isEmpty
+        case (.integer(let number), .int32), (.integer(let number), .int64), (.integer(let number), .double):
+            number == 0
+        case (.bool(let flag), .bool): !flag
+        default: false
+        }
+    }
 
     /// Whether a strategic merge patch merges this list element by element.
     var mergesLists: Bool { details?.patchStrategies.contains("merge") ?? false }
@@ -98,9 +139,8 @@ final class SchemaType: Sendable {
     let isProtobufOnly: Bool
     let fields: [SchemaField]
     let nestedMessages: [NestedMessage]
-    /// The steps of `fields` in field sets (`f:name`), and whether who first sets one owns the bare container too.
+    /// The steps of `fields` in field sets (`f:name`).
     let steps: [String]
-    let ownsContainer: [Bool]
     private let places: [String: Int]
 
     init(
@@ -116,7 +156,6 @@ final class SchemaType: Sendable {
         self.fields = fields
         self.nestedMessages = nestedMessages
         steps = fields.map { Steps.field($0.name) }
-        ownsContainer = fields.map(Self.ownsContainer)
         places = Dictionary(fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 

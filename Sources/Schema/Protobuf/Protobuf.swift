@@ -27,7 +27,7 @@ public enum Protobuf {
     /// Decodes a document. The members get the names and shapes they have in JSON.
     ///
     /// Protobuf does not tell a member that is zero from one that was never set when Go holds it by value; such members
-    /// are left out, as Go's JSON does. Which zeros mean something is in `ProtobufPresence`.
+    /// are left out, as Go's JSON does. Which zeros mean something is in `Presence`.
     /// - Parameter kind: what the document is when it does not say so itself.
     /// - Throws: `ProtobufError` for malformed bytes and kinds that are not known.
     public static func decode(_ bytes: [UInt8], expecting kind: GroupVersionKind) throws(ProtobufError) -> JSON {

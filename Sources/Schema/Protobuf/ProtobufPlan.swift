@@ -59,20 +59,11 @@ final class ProtobufPlan: Sendable {
 
     private struct Builder {
         let schema: Schema
-        let presence: [String: Set<String>]
         var messages: [Message]
 
         init(schema: Schema) {
             self.schema = schema
             messages = Array(repeating: Message(), count: schema.types.count)
-            let text = ProtobufPresence.table.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
-            var presence: [String: Set<String>] = [:]
-            for line in text.split(separator: "\n") {
-                let columns = line.split(separator: " ")
-                guard let type = columns.first else { continue }
-                presence[String(type), default: []].formUnion(columns.dropFirst().map(String.init))
-            }
-            self.presence = presence
         }
 
         mutating func build(_ place: Int) {
@@ -121,7 +112,7 @@ final class ProtobufPlan: Sendable {
             Field(
                 name: field.name, number: number, value: field.value, isWrapped: field.protoType == "Verbs",
                 isDuration: field.protoType?.hasSuffix(".Duration") ?? false,
-                keepsZero: presence[type.alias]?.contains(field.name) ?? false)
+                keepsZero: field.keepsEmpty && field.value.isScalar)
         }
     }
 }
