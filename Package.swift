@@ -248,7 +248,7 @@ let package = Package(
         tests("Controllers", ["APIMachinery", "Store", "ClusterClient", "ObjectModel", "JSON", log]),
 
         // A kubeconfig and a lean HTTPS connection, for the commands that speak to a running server.
-        room("HTTPAccess", ["JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
+        room("HTTPAccess", ["ObjectModel", "JSON", nioCore, nioPosix, nioHTTP1, nioSSL, yaml]),
         // Load against any Kubernetes API server: how we compare.
         room("LoadGenerator", ["HTTPAccess", "ObjectModel", "JSON", nioCore, histogram]),
 

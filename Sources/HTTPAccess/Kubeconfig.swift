@@ -1,4 +1,5 @@
 import JSON
+import ObjectModel
 import Yams
 
 /// How to reach an API server and as whom: the current context of a kubeconfig file.
@@ -46,7 +47,7 @@ public struct ClusterAccess: Sendable {
         }
         func material(_ entry: [String: Any], _ name: String) throws -> [UInt8] {
             if let text = entry["\(name)-data"] as? String {
-                guard let bytes = Self.base64(text) else {
+                guard let bytes = Base64.decode(text.utf8) else {
                     throw Problem(description: "\(name)-data in the kubeconfig is not base64")
                 }
                 return bytes
@@ -73,31 +74,5 @@ public struct ClusterAccess: Sendable {
         certificatePEM = try material(user, "client-certificate")
         keyPEM = try material(user, "client-key")
         token = user["token"] as? String
-    }
-
-    /// Decodes standard base64; nil when the text is not.
-    static func base64(_ text: String) -> [UInt8]? {
-        var result: [UInt8] = []
-        var buffer: UInt32 = 0
-        var bits = 0
-        for byte in text.utf8 {
-            let value: UInt32
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(byte - 65)
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(byte - 97 + 26)
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(byte - 48 + 52)
-            case UInt8(ascii: "+"): value = 62
-            case UInt8(ascii: "/"): value = 63
-            case UInt8(ascii: "="), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "): continue
-            default: return nil
-            }
-            buffer = buffer << 6 | value
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                result.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
-            }
-        }
-        return result
     }
 }

@@ -2,11 +2,15 @@
 public enum Base64 {
     private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let url = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-    private static let urlValues: [UInt8] = {
+    private static let standardValues = values(of: standard)
+    private static let urlValues = values(of: url)
+
+    /// The value of each character; 0xFF for those outside the alphabet.
+    private static func values(of alphabet: [UInt8]) -> [UInt8] {
         var values = [UInt8](repeating: 0xFF, count: 256)
-        for (value, character) in url.enumerated() { values[Int(character)] = UInt8(value) }
+        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
         return values
-    }()
+    }
 
     /// Standard alphabet, padded with `=`.
     public static func encode(_ bytes: some Collection<UInt8>) -> String {
@@ -38,19 +42,34 @@ public enum Base64 {
         return out
     }
 
-    /// Decodes the standard alphabet; padding may be missing.
+    /// Decodes the standard alphabet as Go's JSON does: line breaks are skipped. Padding may be missing.
+    /// - Returns: nil for any other character, also for one behind the padding, and for wrong padding.
     public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-        var body = Array(text)
-        while body.last == 0x3D { body.removeLast() }
-        for index in body.indices {
-            switch body[index] {
-            case 0x2B: body[index] = 0x2D
-            case 0x2F: body[index] = 0x5F
-            case 0x2D, 0x5F: return nil
-            default: break
+        var out: [UInt8] = []
+        out.reserveCapacity(text.count / 4 * 3 + 2)
+        var pending: UInt32 = 0
+        var bits = 0
+        var letters = 0
+        var padding = 0
+        for character in text {
+            let value = standardValues[Int(character)]
+            if value == 0xFF {
+                if character == 0x3D { padding += 1 }
+                if character == 0x3D || character == 0x0A || character == 0x0D { continue }
+                return nil
+            }
+            if padding > 0 { return nil }
+            letters += 1
+            pending = (pending << 6 | UInt32(value)) & 0xFFF
+            bits += 6
+            if bits >= 8 {
+                bits -= 8
+                out.append(UInt8(pending >> UInt32(bits) & 0xFF))
             }
         }
-        return decodeURL(body)
+        // A single character carries no byte; padding fills up the last four.
+        if letters % 4 == 1 || padding > 0 && (padding > 2 || (letters + padding) % 4 != 0) { return nil }
+        return out
     }
 
     /// Decodes the URL alphabet strictly: no padding, no other character, no stray bits, so that each byte string has

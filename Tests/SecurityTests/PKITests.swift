@@ -155,6 +155,16 @@ import X509
 }
 
 @Suite struct Base64Tests {
+    @Test func texts() {
+        for length in 0..<70 {
+            let bytes = (0..<length).map { _ in UInt8.random(in: 0...255) }
+            let text = Base64.encode(bytes)
+            #expect(text.utf8.count == (length + 2) / 3 * 4 && Base64.decode(text.utf8) == bytes)
+            #expect(Base64.decode((text.filter { $0 != "=" } + "\n").utf8) == bytes)
+        }
+        for bad in ["A", "A===", "====", "AA=A", "AAA==", "A*AA", "AA-A"] { #expect(Base64.decode(bad.utf8) == nil) }
+    }
+
     @Test("RFC 4648 vectors")
     func vectors() {
         let cases = [

@@ -26,16 +26,6 @@ import Testing
         #expect(Array(frame.data.readableBytesView) == Array("1aGk=".utf8))
     }
 
-    @Test func base64RoundTrip() {
-        var random = SplitMix(seed: 1)
-        for length in 0..<70 {
-            let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
-            #expect(Base64.decode(Base64.encode(bytes)) == bytes)
-        }
-        #expect(Base64.encode(Array("light".utf8)) == Array("bGlnaHQ=".utf8))
-        for bad in ["A", "AA", "AAA", "A===", "====", "AA=A", "A*AA"] { #expect(Base64.decode(bad.utf8) == nil) }
-    }
-
     @Test func negotiation() {
         #expect(StreamNegotiation.remoteCommandWebSocket(offered: ["x", "v5.channel.k8s.io"]) == "v5.channel.k8s.io")
         #expect(StreamNegotiation.remoteCommandWebSocket(offered: ["x"]) == nil)

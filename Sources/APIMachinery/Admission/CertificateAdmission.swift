@@ -67,7 +67,7 @@ struct CertificateAdmission: AdmissionPlugin {
     private func subject(_ request: AdmissionRequest) throws {
         let spec = request.object["spec"]
         guard spec["signerName"].string == "kubernetes.io/kube-apiserver-client",
-            let pem = Base64Text.decode(spec["request"].string ?? ""),
+            let pem = Base64.decode((spec["request"].string ?? "").utf8),
             let asked = try? SigningRequest(pem: String(decoding: pem, as: UTF8.self)),
             asked.organizations.contains("system:masters")
         else { return }

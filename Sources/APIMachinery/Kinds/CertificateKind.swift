@@ -51,7 +51,7 @@ enum CertificateKind {
 
     /// Whether Base64 text is a PEM block of the right type. Whoever signs it reads the rest.
     private static func holdsRequest(_ text: String) -> Bool {
-        guard let bytes = Base64Text.decode(text) else { return false }
+        guard let bytes = Base64.decode(text.utf8) else { return false }
         let pem = String(decoding: bytes, as: UTF8.self)
         return ["BEGIN", "END"].allSatisfy { pem.contains("-----\($0) CERTIFICATE REQUEST-----") }
     }

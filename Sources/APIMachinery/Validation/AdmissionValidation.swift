@@ -110,7 +110,7 @@ extension Problems {
         default: add(.required(path, "exactly one of url or service is required"))
         }
         if let text = client["caBundle"].string, !text.isEmpty {
-            let pem = Base64Text.decode(text).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            let pem = Base64.decode(text.utf8).map { String(decoding: $0, as: UTF8.self) } ?? ""
             if !pem.contains("-----BEGIN CERTIFICATE-----") {
                 add(
                     .invalid(

@@ -68,7 +68,7 @@ enum ConfigValidation {
             problems.add(.required("data[\(key)]"))
             return
         }
-        if Base64.decode(text).flatMap({ try? JSON.parse($0) }) == nil {
+        if Base64.decode(text.utf8).flatMap({ try? JSON.parse($0) }) == nil {
             problems.add(.invalid("data[\(key)]", "<secret contents redacted>", "the value is not valid JSON"))
         }
     }

@@ -130,7 +130,7 @@ extension Dispatcher {
     /// Changes when the stored form of a kind changes: eight bytes of a hash over what names it.
     private func storageHash(_ resource: ResourceDefinition) -> String {
         let name = "\(resource.kind.group)/\(resource.kind.version)/\(resource.kind.kind)"
-        return base64(Array(SHA256.hash(data: Array(name.utf8)).prefix(8)))
+        return Base64.encode(Array(SHA256.hash(data: Array(name.utf8)).prefix(8)))
     }
 
     private func served(_ group: String, _ version: String) -> [ResourceDefinition] {
@@ -211,20 +211,4 @@ extension Dispatcher {
     private func kindJSON(_ kind: GroupVersionKind) -> JSON {
         ["group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind)]
     }
-}
-
-/// Standard base64 with padding.
-func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var out: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let group = bytes[start..<min(start + 3, bytes.count)]
-        var word: UInt32 = 0
-        for byte in group { word = word << 8 | UInt32(byte) }
-        word <<= UInt32(8 * (3 - group.count))
-        for index in 0..<4 {
-            out.append(index <= group.count ? alphabet[Int(word >> UInt32(18 - 6 * index) & 63)] : UInt8(ascii: "="))
-        }
-    }
-    return String(decoding: out, as: UTF8.self)
 }

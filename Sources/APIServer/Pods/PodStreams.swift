@@ -146,7 +146,7 @@ extension Dispatcher {
             }
             let accept = Insecure.SHA1.hash(data: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
             var headers: HTTPHeaders = [
-                "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Accept": base64(Array(accept)),
+                "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Accept": Base64.encode(Array(accept)),
             ]
             if !chosen.isEmpty { headers.add(name: "Sec-WebSocket-Protocol", value: chosen) }
             return (.webSocket(subprotocol: chosen), headers)

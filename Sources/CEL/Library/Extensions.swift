@@ -32,7 +32,7 @@ extension FunctionTable {
             if case .bytes(let bytes) = $0[0] { .string(Base64.encode(bytes)) } else { .string("") }
         }
         function("base64.decode", [.string], .bytes, cost: walk) { arguments throws(CELFailure) in
-            guard let bytes = Base64.decode(arguments[0].asString) else {
+            guard let bytes = Base64.decode(arguments[0].asString.utf8) else {
                 throw CELFailure("illegal base64 data")
             }
             return .bytes(bytes)

@@ -55,7 +55,7 @@ struct FormatValue: CELOpaque {
 
     private static func isBase64(_ text: String) -> Bool {
         text.utf8.count % 4 == 0 && !text.isEmpty && !text.contains("-") && !text.contains("_")
-            && Base64.decode(text) != nil
+            && Base64.decode(text.utf8) != nil
     }
 }
 

@@ -81,60 +81,6 @@ enum CELText {
     }
 }
 
-/// Base64 of RFC 4648 with padding; decoding also accepts text without.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var index = 0
-        while index < bytes.count {
-            let count = min(3, bytes.count - index)
-            var group = UInt32(bytes[index]) << 16
-            if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
-            if count > 2 { group |= UInt32(bytes[index + 2]) }
-            for position in 0..<4 {
-                out.append(
-                    position <= count
-                        ? alphabet[Int((group >> UInt32(18 - 6 * position)) & 63)] : UInt8(ascii: "="))
-            }
-            index += 3
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        var bytes = Array(text.utf8)
-        let padded = bytes.count
-        while bytes.count > padded - 2, bytes.last == UInt8(ascii: "=") { bytes.removeLast() }
-        guard bytes.count == padded || padded % 4 == 0, bytes.count % 4 != 1 else { return nil }
-        var out: [UInt8] = []
-        out.reserveCapacity(bytes.count / 4 * 3 + 2)
-        var group: UInt32 = 0
-        var bits: UInt32 = 0
-        for byte in bytes {
-            let digit: UInt8
-            switch byte {
-            case 65...90: digit = byte - 65
-            case 97...122: digit = byte - 71
-            case 48...57: digit = byte + 4
-            case UInt8(ascii: "+"), UInt8(ascii: "-"): digit = 62
-            case UInt8(ascii: "/"), UInt8(ascii: "_"): digit = 63
-            default: return nil
-            }
-            group = group << 6 | UInt32(digit)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                out.append(UInt8(truncatingIfNeeded: group >> bits))
-                group &= (1 << bits) - 1
-            }
-        }
-        return out
-    }
-}
-
 extension CELText {
     /// A value in messages.
     static func display(_ value: CELValue) -> String {

@@ -42,7 +42,7 @@ extension CELValue {
         switch type {
         case .timestamp: CELTimestamp(text).map(CELValue.timestamp) ?? .string(text)
         case .duration: GoDuration(text).map(CELValue.duration) ?? .string(text)
-        case .bytes: Base64.decode(text).map(CELValue.bytes) ?? .string(text)
+        case .bytes: Base64.decode(text.utf8).map(CELValue.bytes) ?? .string(text)
         default: .string(text)
         }
     }

@@ -1,5 +1,6 @@
 import ContainerRuntime
 import JSON
+import ObjectModel
 
 /// Credentials of `imagePullSecrets`: `kubernetes.io/dockerconfigjson` and `kubernetes.io/dockercfg`.
 struct RegistrySecrets: Sendable {
@@ -16,15 +17,15 @@ struct RegistrySecrets: Sendable {
     mutating func add(secret: JSON) {
         let data = secret["data"]
         var auths: JSON = .null
-        if let text = data[".dockerconfigjson"].string, let bytes = Base64.decode(text) {
+        if let text = data[".dockerconfigjson"].string, let bytes = Base64.decode(text.utf8) {
             auths = ((try? JSON.parse(bytes)) ?? .null)["auths"]
-        } else if let text = data[".dockercfg"].string, let bytes = Base64.decode(text) {
+        } else if let text = data[".dockercfg"].string, let bytes = Base64.decode(text.utf8) {
             auths = (try? JSON.parse(bytes)) ?? .null
         }
         for (server, entry) in auths.members {
             var user = entry["username"].string ?? ""
             var password = entry["password"].string ?? ""
-            if let auth = entry["auth"].string, let bytes = Base64.decode(auth) {
+            if let auth = entry["auth"].string, let bytes = Base64.decode(auth.utf8) {
                 let parts = String(decoding: bytes, as: UTF8.self)
                     .split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
                 if parts.count == 2 {

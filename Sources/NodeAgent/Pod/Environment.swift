@@ -72,7 +72,7 @@ struct EnvironmentBuilder {
         for (key, value) in object["data"].members.sorted(by: { $0.key < $1.key }) {
             guard !key.isEmpty, !key.contains("="), let text = value.string else { continue }
             result[prefix + key] =
-                isSecret ? String(decoding: Base64.decode(text) ?? [], as: UTF8.self) : text
+                isSecret ? String(decoding: Base64.decode(text.utf8) ?? [], as: UTF8.self) : text
         }
     }
 
@@ -104,7 +104,7 @@ struct EnvironmentBuilder {
                 throw ConfigurationError("secret \"\(name)\" not found")
             }
             if let text = object["data"][key].string {
-                return String(decoding: Base64.decode(text) ?? [], as: UTF8.self)
+                return String(decoding: Base64.decode(text.utf8) ?? [], as: UTF8.self)
             }
             if reference["optional"].bool == true { return nil }
             throw ConfigurationError("couldn't find key \(key) in Secret \(pod.namespace)/\(name)")

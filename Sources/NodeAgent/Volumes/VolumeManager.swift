@@ -278,7 +278,7 @@ final class VolumeManager: Sendable {
         }
         var data: [String: [UInt8]] = [:]
         for (key, value) in tree["data"].members { data[key] = Array((value.string ?? "").utf8) }
-        for (key, value) in tree["binaryData"].members { data[key] = Base64.decode(value.string ?? "") ?? [] }
+        for (key, value) in tree["binaryData"].members { data[key] = Base64.decode((value.string ?? "").utf8) ?? [] }
         return try pick(data, source, mode: mode, what: "configmap")
     }
 
@@ -289,7 +289,7 @@ final class VolumeManager: Sendable {
             throw ConfigurationError("secret \"\(name)\" not found")
         }
         var data: [String: [UInt8]] = [:]
-        for (key, value) in tree["data"].members { data[key] = Base64.decode(value.string ?? "") ?? [] }
+        for (key, value) in tree["data"].members { data[key] = Base64.decode((value.string ?? "").utf8) ?? [] }
         return try pick(data, source, mode: mode, what: "secret")
     }
 

@@ -41,7 +41,7 @@ enum ComputedDefaults {
     private static let secret: ComputedDefault = { members in
         guard let plain = members.removeValue(forKey: "stringData") else { return }
         var data = members["data"]?.object ?? [:]
-        for (key, value) in plain.members { data[key] = .string(Base64.encode(value.string ?? "")) }
+        for (key, value) in plain.members { data[key] = .string(Base64.encode((value.string ?? "").utf8)) }
         if !data.isEmpty { members["data"] = .object(data) }
     }
 

@@ -177,7 +177,7 @@ struct ProtobufDecoder {
             let number = Double(bitPattern: bits)
             guard number.isFinite else { throw ProtobufError("a number is not finite") }
             return Int64(exactly: number).map(JSON.integer) ?? .number(JSONNumber(text: "\(number)"))
-        case .bytes: return .string(ProtobufScalars.base64(try field.bytes()))
+        case .bytes: return .string(Base64.encode(try field.bytes()))
         case .quantity: return .string(try firstText(try field.bytes(), orElse: "0"))
         case .time: return try time(try field.bytes()).map { .string($0.rfc3339) }
         case .microTime: return try time(try field.bytes()).map { .string($0.rfc3339Micro) }

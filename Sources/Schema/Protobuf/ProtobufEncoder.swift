@@ -75,7 +75,7 @@ struct ProtobufEncoder {
                 writer.fixed64(double.bitPattern)
                 writer.tag(number, 1)
             }
-        case .bytes: writer.bytes(number, ProtobufScalars.decode(json.string ?? "") ?? [])
+        case .bytes: writer.bytes(number, Base64.decode((json.string ?? "").utf8) ?? [])
         case .quantity:
             let mark = writer.count
             writer.text(1, json.string ?? (json.isNull ? "0" : "\(json)"))

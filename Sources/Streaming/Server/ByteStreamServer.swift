@@ -1,6 +1,7 @@
 public import Logging
 public import NIOCore
 import NIOWebSocket
+import ObjectModel
 
 /// Sends one way over a WebSocket: what browsers use to read logs and to watch. What the client sends means nothing.
 public struct ByteStreamServer: Sendable {
@@ -25,7 +26,7 @@ public struct ByteStreamServer: Sendable {
         await run(channel) { send in
             @Sendable func pass(_ piece: ArraySlice<UInt8>) async throws {
                 try await send(
-                    isBase64 ? .text(ByteBuffer(bytes: Base64.encode(piece))) : .binary(ByteBuffer(bytes: piece)))
+                    isBase64 ? .text(ByteBuffer(string: Base64.encode(piece))) : .binary(ByteBuffer(bytes: piece)))
             }
             // Clients wait for a first message before they believe in the connection.
             try await pass([])

@@ -80,7 +80,7 @@ enum AdmissionReview {
                     "received invalid webhook response: webhook returned invalid response.patchType of \"\(type)\"")
             }
         }
-        guard let bytes = Base64Text.decode(text), let patch = try? JSON.parse(bytes) else {
+        guard let bytes = Base64.decode(text.utf8), let patch = try? JSON.parse(bytes) else {
             throw WebhookFailure("received invalid webhook response: response.patch is not base64 of JSON")
         }
         return patch

@@ -7,7 +7,7 @@ extension Machinery {
     func webhookTarget(_ clientConfig: JSON, timeout: Duration) throws(WebhookFailure) -> WebhookTarget {
         var authorities: [UInt8] = []
         if let text = clientConfig["caBundle"].string, !text.isEmpty {
-            guard let pem = Base64Text.decode(text) else { throw WebhookFailure("the caBundle is not base64") }
+            guard let pem = Base64.decode(text.utf8) else { throw WebhookFailure("the caBundle is not base64") }
             authorities = pem
         }
         let query = "timeout=\(timeout.components.seconds)s"
@@ -110,49 +110,5 @@ struct WebhookURL: Hashable {
         guard !host.isEmpty, !(text.unicodeScalars.contains { $0.value <= 0x20 || $0.value == 0x7f }) else {
             return nil
         }
-    }
-}
-
-/// Base64 (RFC 4648) as it stands in API objects: the standard alphabet, padded; line breaks are skipped.
-enum Base64Text {
-    static func decode(_ text: String) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count / 4 * 3)
-        var bits: UInt32 = 0
-        var digits = 0
-        var padding = 0
-        for character in text.utf8 {
-            let value: UInt8
-            switch character {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = character - 65
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = character - 71
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = character + 4
-            case UInt8(ascii: "+"): value = 62
-            case UInt8(ascii: "/"): value = 63
-            case UInt8(ascii: "="):
-                padding += 1
-                continue
-            case UInt8(ascii: "\n"), UInt8(ascii: "\r"): continue
-            default: return nil
-            }
-            guard padding == 0 else { return nil }
-            bits = (bits << 6) | UInt32(value)
-            digits += 1
-            if digits % 4 == 0 {
-                bytes.append(UInt8(truncatingIfNeeded: bits >> 16))
-                bytes.append(UInt8(truncatingIfNeeded: bits >> 8))
-                bytes.append(UInt8(truncatingIfNeeded: bits))
-                bits = 0
-            }
-        }
-        switch (digits % 4, padding) {
-        case (0, 0): break
-        case (2, 2): bytes.append(UInt8(truncatingIfNeeded: bits >> 4))
-        case (3, 1):
-            bytes.append(UInt8(truncatingIfNeeded: bits >> 10))
-            bytes.append(UInt8(truncatingIfNeeded: bits >> 2))
-        default: return nil
-        }
-        return bytes
     }
 }
