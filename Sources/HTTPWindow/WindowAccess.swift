@@ -11,9 +11,15 @@ public struct WindowAccess: Sendable {
         public var resource: String
         /// Of one object; empty for all of them.
         public var name: String
+        /// Of objects in namespaces; empty for all of them.
+        public var namespace: String
 
-        public init(_ verb: String, _ resource: String, group: String = "mesos.apus.dev", name: String = "") {
+        public init(
+            _ verb: String, _ resource: String, group: String = "mesos.apus.dev", name: String = "",
+            namespace: String = ""
+        ) {
             self.verb = verb
+            self.namespace = namespace
             self.group = group
             self.resource = resource
             self.name = name
@@ -44,6 +50,7 @@ public struct WindowAccess: Sendable {
     /// The sentence that a refused principal is told.
     public static func refusal(_ principal: String, _ wish: Wish) -> String {
         let name = wish.name.isEmpty ? "" : " \"\(wish.name)\""
-        return "the principal \"\(principal)\" may not \(wish.verb) \(wish.resource).\(wish.group)\(name)"
+        let place = wish.namespace.isEmpty ? "" : " in the namespace \"\(wish.namespace)\""
+        return "the principal \"\(principal)\" may not \(wish.verb) \(wish.resource).\(wish.group)\(name)\(place)"
     }
 }

@@ -45,8 +45,10 @@ public final class Marathon: Service {
     private let clock: VersionClock
     private let framework: FrameworkRecord
 
-    /// - Parameter client: writes under the name `marathon`.
-    public init(configuration: Configuration, client: ClusterClient, logger: Logger) {
+    /// - Parameters:
+    ///   - access: who may do what in the window.
+    ///   - client: writes under the name `marathon`; its `metrics.k8s.io` says what instances use.
+    public init(configuration: Configuration, access: WindowAccess = .open, client: ClusterClient, logger: Logger) {
         self.client = client
         self.logger = logger
         let clock = VersionClock()
@@ -60,7 +62,7 @@ public final class Marathon: Service {
         let info = AppInfo(state: state, readiness: executor.readiness)
         api = MarathonAPI(
             configuration: configuration, state: state, changes: changes, executor: executor, bus: bus, logger: logger,
-            info: info, cache: AppCache(info)
+            info: info, cache: AppCache(info), access: access
         ) { framework.id }
         // Versions of today must come after those that are stored.
         state.versions.subscribe { event in if case .added(let stored) = event { clock.saw(stored.version) } }

@@ -27,12 +27,15 @@ public final class Metronome: Service {
     private let keeper: Keeper
     private let api: MetronomeAPI
 
-    /// - Parameter client: writes under the name `metronome`.
-    public init(configuration: Configuration, client: ClusterClient, logger: Logger) {
+    /// - Parameters:
+    ///   - access: who may do what in the window.
+    ///   - client: writes under the name `metronome`.
+    public init(configuration: Configuration, access: WindowAccess = .open, client: ClusterClient, logger: Logger) {
         state = MetronomeState(client: client, logger: logger)
         keeper = Keeper(state: state, client: client, logger: logger)
         api = MetronomeAPI(
-            configuration: configuration, state: state, keeper: keeper, client: client, logger: logger)
+            configuration: configuration, state: state, keeper: keeper, client: client, access: access,
+            logger: logger)
     }
 
     /// Answers a request to the window.

@@ -8,7 +8,7 @@ extension MarathonAPI {
         let force = request.flag("force")
         guard !path.isEmpty else {
             switch request.method {
-            case "GET", "HEAD": return try listApps(request)
+            case "GET", "HEAD": return try await listApps(request)
             case "POST": return try await createApp(request, force: force)
             case "PUT", "PATCH": return try await updateApps(request, force: force)
             default: throw Self.notAllowed(request.method)
@@ -16,33 +16,37 @@ extension MarathonAPI {
         }
         if path.last == "restart", path.count > 1 {
             guard request.method == "POST" else { throw Self.notAllowed(request.method) }
-            return try await restart(id(path.dropLast()), force: force)
+            return try await restart(request, id(path.dropLast()), force: force)
         }
         if let index = path.lastIndex(of: "tasks"), index > 0, index >= path.count - 2 {
             return try await appTasks(request, path.prefix(index), Array(path.dropFirst(index + 1)))
         }
         if let index = path.lastIndex(of: "versions"), index > 0, index >= path.count - 2 {
-            return try versions(id(path.prefix(index)), Array(path.dropFirst(index + 1)))
+            return try await versions(request, id(path.prefix(index)), Array(path.dropFirst(index + 1)))
         }
         switch request.method {
-        case "GET", "HEAD": return try getApp(request, path)
+        case "GET", "HEAD": return try await getApp(request, path)
         case "PUT": return try await putApp(request, id(path), force: force, mayCreate: true)
         case "PATCH": return try await putApp(request, id(path), force: force, mayCreate: false)
-        case "DELETE": return try await deleteApp(id(path), force: request.flag("force", default: true))
+        case "DELETE": return try await deleteApp(request, id(path))
         default: throw Self.notAllowed(request.method)
         }
     }
 
     func id(_ path: some Sequence<String>) -> PathID { PathID("/" + path.joined(separator: "/")) }
 
-    func app(_ id: PathID) throws -> RunSpec {
-        guard let spec = state.spec(id), spec.kind == .app else { throw MarathonError.noApp(id) }
+    /// An app that the principal may read.
+    func app(_ id: PathID, _ request: WindowRequest) async throws -> RunSpec {
+        let spec = state.spec(id)
+        // Who may not see an app is not told whether it is there.
+        try await permissions(request).requireRead(spec ?? RunSpec(kind: .app, json: ["id": .string(id.text)]))
+        guard let spec, spec.kind == .app else { throw MarathonError.noApp(id) }
         return spec
     }
 
     // MARK: Reading
 
-    private func listApps(_ request: WindowRequest) throws -> WindowResponse {
+    private func listApps(_ request: WindowRequest) async throws -> WindowResponse {
         var embedding = Embedding(request, prefixes: ["apps.", "app."])
         embedding.counts = true
         embedding.deployments = true
@@ -63,6 +67,8 @@ extension MarathonAPI {
             if let selector, !selector.matches(spec.labels) { continue }
             found.append((spec, stored.object))
         }
+        let readable = await Set(permissions(request).readable(found.map(\.spec)).map(\.id))
+        found = found.filter { readable.contains($0.spec.id) }
         found.sort { $0.object.name < $1.object.name }
         return WindowResponse(
             200, headers: [("Content-Type", "application/json")], bytes: cache.list(found, embedding))
@@ -76,21 +82,22 @@ extension MarathonAPI {
         }
     }
 
-    private func getApp(_ request: WindowRequest, _ path: [String]) throws -> WindowResponse {
+    private func getApp(_ request: WindowRequest, _ path: [String]) async throws -> WindowResponse {
         var embedding = Embedding(request, prefixes: ["app.", "apps."])
         embedding.counts = true
         embedding.tasks = true
         embedding.deployments = true
         embedding.lastTaskFailure = true
         if path.last == "*" {
-            let specs = state.specs(under: id(path.dropLast())).filter { $0.kind == .app }.sorted { $0.id < $1.id }
+            let all = state.specs(under: id(path.dropLast())).filter { $0.kind == .app }.sorted { $0.id < $1.id }
+            let specs = await permissions(request).readable(all)
             return WindowResponse(json: ["*": .array(specs.map { info.json($0, embedding) })])
         }
-        return WindowResponse(json: ["app": info.json(try app(id(path)), embedding)])
+        return WindowResponse(json: ["app": info.json(try await app(id(path), request), embedding)])
     }
 
-    private func versions(_ id: PathID, _ rest: [String]) throws -> WindowResponse {
-        let current = try app(id)
+    private func versions(_ request: WindowRequest, _ id: PathID, _ rest: [String]) async throws -> WindowResponse {
+        let current = try await app(id, request)
         guard let wanted = rest.first else {
             var versions = state.history(id).filter { $0.spec != nil }.map(\.version)
             if !versions.contains(current.version) { versions.insert(current.version, at: 0) }
@@ -110,7 +117,8 @@ extension MarathonAPI {
             throw MarathonError.malformed([Violation(path: "/id", message: "error.path.missing")])
         }
         let id = PathID(text)
-        let result = try await changes.submit("App", force: force) { definitions, _ in
+        if let existing = state.spec(id) { try await permissions(request).requireRead(existing) }
+        let result = try await changes.submit("App", force: force, by: permissions(request)) { definitions, _ in
             if definitions.spec(id) != nil { throw MarathonError(409, "An app with id [\(id)] already exists.") }
             var change = DefinitionChange()
             change.specs[id] = .some(try Documents.complete(document, kind: .app, id: id, in: definitions))
@@ -144,10 +152,11 @@ extension MarathonAPI {
         }
         document.removeMember("id")
         let isNew = state.spec(id) == nil
-        if isNew, !mayCreate { throw MarathonError.noApp(id) }
+        if let existing = state.spec(id) { try await permissions(request).require("update", existing) }
+        if isNew, !mayCreate { _ = try await app(id, request) }
         let isPartial = request.flag("partialUpdate", default: true) || !mayCreate
         let update = document
-        let result = try await changes.submit("App", force: force) { [self] definitions, _ in
+        let result = try await changes.submit("App", force: force, by: permissions(request)) { [self] definitions, _ in
             var change = DefinitionChange()
             change.specs[id] = .some(try updated(id, update, isPartial: isPartial, in: definitions))
             return change
@@ -187,7 +196,7 @@ extension MarathonAPI {
         let isPatch = request.method == "PATCH"
         let isPartial = isPatch || request.flag("partialUpdate", default: true)
         for update in updates { try Shapes.app.check(update) }
-        let result = try await changes.submit("App", force: force) { [self] definitions, _ in
+        let result = try await changes.submit("App", force: force, by: permissions(request)) { [self] definitions, _ in
             var change = DefinitionChange()
             for (index, update) in updates.enumerated() {
                 guard let text = update["id"].string else {
@@ -206,9 +215,10 @@ extension MarathonAPI {
         return Self.result(result)
     }
 
-    private func deleteApp(_ id: PathID, force: Bool) async throws -> WindowResponse {
-        _ = try app(id)
-        let result = try await changes.submit("App", force: force) { definitions, _ in
+    private func deleteApp(_ request: WindowRequest, _ id: PathID) async throws -> WindowResponse {
+        let force = request.flag("force", default: true)
+        if state.spec(id) == nil { _ = try await app(id, request) }
+        let result = try await changes.submit("App", force: force, by: permissions(request)) { definitions, _ in
             guard definitions.spec(id) != nil else { throw MarathonError.noApp(id) }
             var change = DefinitionChange()
             change.specs[id] = .some(nil)
@@ -217,9 +227,9 @@ extension MarathonAPI {
         return Self.result(result)
     }
 
-    private func restart(_ id: PathID, force: Bool) async throws -> WindowResponse {
-        _ = try app(id)
-        let result = try await changes.submit("App", force: force) { definitions, _ in
+    private func restart(_ request: WindowRequest, _ id: PathID, force: Bool) async throws -> WindowResponse {
+        if state.spec(id) == nil { _ = try await app(id, request) }
+        let result = try await changes.submit("App", force: force, by: permissions(request)) { definitions, _ in
             guard definitions.spec(id) != nil else { throw MarathonError.noApp(id) }
             var change = DefinitionChange()
             change.restarts = [id]

@@ -11,32 +11,39 @@ extension MarathonAPI {
         }
         if path.last == "apps", request.method == "GET" {
             let group = id(path.dropLast())
+            let found = state.specs(under: group).filter { $0.kind == .app }.sorted { $0.id < $1.id }
+            let specs = await permissions(request).readable(found)
+            if specs.isEmpty, !group.isRoot { try await permissions(request).requireRead(group: group) }
             guard state.group(group) != nil else { throw MarathonError.noGroup(group) }
             var embedding = Embedding(request, prefixes: ["group.apps.", "apps.", "app."])
             embedding.counts = true
             embedding.deployments = true
-            let specs = state.specs(under: group).filter { $0.kind == .app }.sorted { $0.id < $1.id }
             return WindowResponse(json: ["apps": .array(specs.map { info.json($0, embedding) })])
         }
         let group = id(path)
         switch request.method {
-        case "GET", "HEAD": return try getGroup(request, group)
+        case "GET", "HEAD": return try await getGroup(request, group)
         case "POST": return try await createGroup(request, in: group, force: force)
         case "PUT": return try await updateGroup(request, group, force: force)
         case "PATCH": return try await patchGroup(request, group, force: force)
-        case "DELETE": return try await deleteGroup(group, force: force)
+        case "DELETE": return try await deleteGroup(request, group, force: force)
         default: throw Self.notAllowed(request.method)
         }
     }
 
     // MARK: Reading
 
-    private func getGroup(_ request: WindowRequest, _ id: PathID) throws -> WindowResponse {
+    private func getGroup(_ request: WindowRequest, _ id: PathID) async throws -> WindowResponse {
+        let permissions = permissions(request)
+        let specs = await permissions.readable(state.specs(under: id))
+        // The root is there for everybody, with what each may see.
+        if specs.isEmpty, !id.isRoot { try await permissions.requireRead(group: id) }
+        let groups = await permissions.readable(state.groups(under: id), holding: specs)
         guard state.group(id) != nil else { throw MarathonError.noGroup(id) }
         let wanted = Set(request.values("embed"))
         let isPlain = wanted.isEmpty
         let tree = GroupTree(
-            specs: state.specs(under: id), groups: state.groups(under: id),
+            specs: specs, groups: groups,
             showsGroups: isPlain || wanted.contains("group.groups") || wanted.contains("groups"),
             showsApps: isPlain || wanted.contains { $0.hasPrefix("group.apps") || $0 == "apps" },
             showsPods: isPlain || wanted.contains { $0.hasPrefix("group.pods") || $0 == "pods" })
@@ -48,6 +55,7 @@ extension MarathonAPI {
     private func groupVersions(
         _ request: WindowRequest, _ id: PathID, _ rest: [String], force: Bool
     ) async throws -> WindowResponse {
+        try await permissions(request).requireRead(group: id)
         guard let group = state.group(id) else { throw MarathonError.noGroup(id) }
         guard let wanted = rest.first else {
             var versions = Set(state.versions.all.filter { id.contains($0.id) }.map(\.version))
@@ -56,7 +64,7 @@ extension MarathonAPI {
             return WindowResponse(json: JSON(versions.sorted(by: >).prefix(100).map(\.self)))
         }
         if request.method == "PUT" {
-            return try await rollBack(id, to: wanted, force: force)
+            return try await rollBack(request, id, to: wanted, force: force)
         }
         let past = try past(of: id, at: wanted)
         let tree = GroupTree(specs: past.specs.compactMap(\.value), groups: state.groups(under: id))
@@ -88,7 +96,7 @@ extension MarathonAPI {
         let isDefined = state.storedGroup(id) != nil && !id.isRoot
         if isDefined { throw MarathonError(409, "Group \(id) is already created. Use PUT to change this group.") }
         if state.spec(id) != nil { throw MarathonError(409, "An app with the path \(id) already exists.") }
-        let result = try await changes.submit("Group", force: force) { definitions, _ in
+        let result = try await changes.submit("Group", force: force, by: permissions(request)) { definitions, _ in
             try GroupUpdate.change(document, of: id, in: definitions)
         }
         return Self.result(result, status: 201, location: "/v2/groups\(id)")
@@ -100,7 +108,7 @@ extension MarathonAPI {
         let id = document["id"].string.map { PathID($0, in: path.isRoot ? .root : path.parent) } ?? path
         if id != path, !path.isRoot { throw MarathonError(422, "id in the body must be the id of the path: \(path)") }
         if let version = document["version"].string, document["apps"].isNull, document["groups"].isNull {
-            return try await rollBack(id, to: version, force: force)
+            return try await rollBack(request, id, to: version, force: force)
         }
         let make: @Sendable (any Definitions, String) throws -> DefinitionChange = { definitions, _ in
             if let factor = document["scaleBy"].double {
@@ -110,15 +118,17 @@ extension MarathonAPI {
             return try GroupUpdate.change(document, of: id, in: definitions)
         }
         if request.flag("dryRun") {
-            let steps = try await changes.plan(make)
+            let steps = try await changes.plan(by: permissions(request), make)
             return WindowResponse(json: ["steps": .array(steps.map { ["actions": .array($0.map(\.json))] })])
         }
-        return Self.result(try await changes.submit("Group", force: force, make))
+        return Self.result(try await changes.submit("Group", force: force, by: permissions(request), make))
     }
 
-    private func rollBack(_ id: PathID, to version: String, force: Bool) async throws -> WindowResponse {
+    private func rollBack(_ request: WindowRequest, _ id: PathID, to version: String, force: Bool) async throws
+        -> WindowResponse
+    {
         let past = try past(of: id, at: version)
-        let result = try await changes.submit("Group", force: force) { _, _ in
+        let result = try await changes.submit("Group", force: force, by: permissions(request)) { _, _ in
             var change = past
             for (id, spec) in past.specs {
                 guard var spec else { continue }
@@ -137,16 +147,18 @@ extension MarathonAPI {
         guard Set(document.withoutNulls.members.keys) == ["enforceRole"] else {
             throw MarathonError.invalid("/", "only enforceRole can be patched")
         }
+        try await permissions(request).requireRead(group: id)
         guard state.group(id) != nil else { throw MarathonError.noGroup(id) }
-        let result = try await changes.submit("Group", force: force) { definitions, _ in
+        let result = try await changes.submit("Group", force: force, by: permissions(request)) { definitions, _ in
             try GroupUpdate.change(document, of: id, in: definitions)
         }
         return Self.result(result)
     }
 
-    private func deleteGroup(_ id: PathID, force: Bool) async throws -> WindowResponse {
+    private func deleteGroup(_ request: WindowRequest, _ id: PathID, force: Bool) async throws -> WindowResponse {
+        if state.group(id) == nil { try await permissions(request).requireRead(group: id) }
         guard state.group(id) != nil else { throw MarathonError.noGroup(id) }
-        let result = try await changes.submit("Group", force: force) { definitions, _ in
+        let result = try await changes.submit("Group", force: force, by: permissions(request)) { definitions, _ in
             var change = DefinitionChange()
             GroupUpdate.remove(id, definitions, &change)
             return change

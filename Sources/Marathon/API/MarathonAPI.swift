@@ -14,6 +14,7 @@ struct MarathonAPI: Sendable {
     let logger: Logger
     let info: AppInfo
     let cache: AppCache
+    let access: WindowAccess
     let frameworkID: @Sendable () -> String
 
     private static let standardHeaders: [(name: String, value: String)] = [
@@ -76,13 +77,16 @@ struct MarathonAPI: Sendable {
         case "queue": return try await queue(request, rest)
         case "info": return WindowResponse(json: infoDocument())
         case "leader": return try leader(request)
-        case "events": return try events(request)
+        case "events": return try await events(request)
         case "plugins":
             guard rest.isEmpty else { throw MarathonError(404, "Plugin '\(rest[0])' does not exist") }
             return WindowResponse(json: ["plugins": []])
         default: throw Self.noSuchURI
         }
     }
+
+    /// What the principal of a request may do.
+    func permissions(_ request: WindowRequest) -> Permissions { Permissions(access, principal: request.principal) }
 
     static func result(_ result: Changes.Result, status: Int = 200, location: String? = nil) -> WindowResponse {
         var headers = [(name: "Marathon-Deployment-Id", value: result.deployment)]

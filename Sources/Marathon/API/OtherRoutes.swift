@@ -7,16 +7,30 @@ extension MarathonAPI {
     func deployments(_ request: WindowRequest, _ path: [String]) async throws -> WindowResponse {
         switch (request.method, path.first) {
         case ("GET", nil), ("HEAD", nil):
-            let running = state.deployments.all.sorted { $0.version < $1.version }
+            var running = state.deployments.all.sorted { $0.version < $1.version }
+            // One is shown to whoever may see something that it changes.
+            let specs = running.flatMap { definitions(of: $0) }
+            let readable = await Set(permissions(request).readable(specs).map(\.id))
+            running = running.filter { $0.affected.isEmpty || !readable.isDisjoint(with: $0.affected) }
             return WindowResponse(json: .array(running.map { $0.info(readiness: executor.readiness.results) }))
         case ("DELETE", .some(let id)):
+            let permissions = permissions(request)
             if request.flag("force") {
+                for spec in state.deployment(id).map(definitions) ?? [] { try await permissions.require("update", spec) }
                 try await changes.cancel(id, reason: "cancelled through the API")
                 return WindowResponse(202)
             }
-            return Self.result(try await changes.rollBack(id))
+            return Self.result(try await changes.rollBack(id, by: permissions))
         case ("GET", .some): throw Self.noSuchURI
         default: throw Self.notAllowed(request.method)
+        }
+    }
+
+    /// What a deployment changes, as it is or was.
+    private func definitions(of deployment: Deployment) -> [RunSpec] {
+        deployment.affected.sorted().compactMap { id in
+            deployment.targets[id] ?? state.spec(id)
+                ?? deployment.originals[id].map { RunSpec(kind: $0.kind, json: ["id": .string(id.text)]) }
         }
     }
 
@@ -25,6 +39,8 @@ extension MarathonAPI {
         if path.last == "delay", path.count > 1 {
             guard request.method == "DELETE" else { throw Self.notAllowed(request.method) }
             let id = id(path.dropLast())
+            try await permissions(request).require(
+                "update", state.spec(id) ?? RunSpec(kind: .app, json: ["id": .string(id.text)]))
             guard executor.backoff.reset(id) else {
                 throw MarathonError(404, "Application \(id) not found in tasks queue.")
             }
@@ -34,9 +50,8 @@ extension MarathonAPI {
         guard path.isEmpty else { throw Self.noSuchURI }
         guard request.method == "GET" || request.method == "HEAD" else { throw Self.notAllowed(request.method) }
         let showsOffers = request.values("embed").contains("lastUnusedOffers")
-        let items = state.specs(under: .root).sorted { $0.id < $1.id }.compactMap {
-            queueItem($0, showsOffers: showsOffers)
-        }
+        let specs = await permissions(request).readable(state.specs(under: .root).sorted { $0.id < $1.id })
+        let items = specs.compactMap { queueItem($0, showsOffers: showsOffers) }
         return WindowResponse(json: ["queue": .array(items)])
     }
 
@@ -145,8 +160,9 @@ extension MarathonAPI {
 
     // MARK: Events
 
-    func events(_ request: WindowRequest) throws -> WindowResponse {
+    func events(_ request: WindowRequest) async throws -> WindowResponse {
         guard request.method == "GET" else { throw Self.notAllowed(request.method) }
+        try await permissions(request).requireEverything()
         let accepted = request.header("accept") ?? ""
         guard accepted.contains("text/event-stream") else {
             throw MarathonError(406, "the event stream is text/event-stream: say so in the Accept header")

@@ -12,12 +12,13 @@ extension MarathonAPI {
         switch (words.first ?? "", request.method) {
         case ("status", "GET"), ("status", "HEAD"):
             if id.isRoot {
-                let specs = state.specs(under: .root).filter { $0.kind == .pod }.sorted { $0.id < $1.id }
+                let all = state.specs(under: .root).filter { $0.kind == .pod }.sorted { $0.id < $1.id }
+                let specs = await permissions(request).readable(all)
                 return WindowResponse(json: .array(specs.map(PodStatus(state: state).json)))
             }
-            return WindowResponse(json: PodStatus(state: state).json(try pod(id)))
+            return WindowResponse(json: PodStatus(state: state).json(try await pod(id, request)))
         case ("versions", "GET"), ("versions", "HEAD"):
-            let current = try pod(id)
+            let current = try await pod(id, request)
             guard words.count > 1 else {
                 var versions = state.history(id).filter { $0.spec != nil }.map(\.version)
                 if !versions.contains(current.version) { versions.insert(current.version, at: 0) }
@@ -28,7 +29,7 @@ extension MarathonAPI {
             }
             return WindowResponse(json: spec.document)
         case ("instances", "DELETE"):
-            _ = try pod(id)
+            try await permissions(request).require("update", try await pod(id, request))
             if words.count > 1 { return try await killInstances([words[1]], of: id, isSingle: true) }
             let document = try await request.document()
             guard let ids = document.array?.compactMap(\.string) else {
@@ -39,7 +40,13 @@ extension MarathonAPI {
         }
     }
 
-    private func pod(_ id: PathID) throws -> RunSpec {
+    /// A pod that the principal may read.
+    private func pod(_ id: PathID, _ request: WindowRequest) async throws -> RunSpec {
+        let spec = state.spec(id)
+        try await permissions(request).requireRead(spec ?? RunSpec(kind: .pod, json: ["id": .string(id.text)]))
+        return try known(id)
+    }
+    private func known(_ id: PathID) throws -> RunSpec {
         guard let spec = state.spec(id), spec.kind == .pod else { throw MarathonError.noPod(id) }
         return spec
     }
@@ -48,7 +55,7 @@ extension MarathonAPI {
         let found = ids.compactMap { state.instance($0) }.filter { $0.spec == id && !$0.isTerminal }
         if isSingle, found.isEmpty { throw MarathonError(404, "Instance '\(ids.first ?? "")' does not exist") }
         let status = PodStatus(state: state)
-        let spec = try pod(id)
+        let spec = try known(id)
         let bodies = found.map { status.instance($0, spec) }
         try await executor.kill(found, reason: "killed through the API")
         return WindowResponse(json: isSingle ? bodies.first ?? .null : .array(bodies))
@@ -59,14 +66,15 @@ extension MarathonAPI {
         switch (request.method, id.isRoot) {
         case ("HEAD", true): return WindowResponse(200)
         case ("GET", true):
-            let specs = state.specs(under: .root).filter { $0.kind == .pod }.sorted { $0.id < $1.id }
-            return WindowResponse(json: .array(specs.map(\.document)))
+            let all = state.specs(under: .root).filter { $0.kind == .pod }.sorted { $0.id < $1.id }
+            return WindowResponse(json: .array(await permissions(request).readable(all).map(\.document)))
         case ("POST", true): return try await createPod(request, force: force)
-        case ("GET", false), ("HEAD", false): return WindowResponse(json: try pod(id).document)
+        case ("GET", false), ("HEAD", false): return WindowResponse(json: try await pod(id, request).document)
         case ("PUT", false): return try await updatePod(request, id, force: force)
         case ("DELETE", false):
-            _ = try pod(id)
-            let result = try await changes.submit("Pod", force: force) { _, _ in
+            if state.spec(id) == nil { _ = try await pod(id, request) }
+            _ = try known(id)
+            let result = try await changes.submit("Pod", force: force, by: permissions(request)) { _, _ in
                 var change = DefinitionChange()
                 change.specs[id] = .some(nil)
                 return change
@@ -85,7 +93,7 @@ extension MarathonAPI {
         let document = try await request.document()
         try Shapes.pod.check(document)
         let id = PathID(document["id"].string ?? "")
-        let result = try await changes.submit("Pod", force: force) { definitions, _ in
+        let result = try await changes.submit("Pod", force: force, by: permissions(request)) { definitions, _ in
             if definitions.spec(id) != nil { throw MarathonError(409, "A pod with id [\(id)] already exists.") }
             var change = DefinitionChange()
             change.specs[id] = .some(try Documents.complete(document, kind: .pod, id: id, in: definitions))
@@ -94,7 +102,7 @@ extension MarathonAPI {
         announce("pod_created_event", request)
         return WindowResponse(
             201, headers: [("Marathon-Deployment-Id", result.deployment), ("Location", "/v2/pods\(id)")],
-            json: try pod(id).document)
+            json: try known(id).document)
     }
 
     private func updatePod(_ request: WindowRequest, _ id: PathID, force: Bool) async throws -> WindowResponse {
@@ -103,7 +111,7 @@ extension MarathonAPI {
         guard PathID(document["id"].string ?? "") == id else {
             throw MarathonError(400, "'\(document["id"].string ?? "")' does not match definition '\(id)'")
         }
-        let result = try await changes.submit("Pod", force: force) { definitions, _ in
+        let result = try await changes.submit("Pod", force: force, by: permissions(request)) { definitions, _ in
             guard let existing = definitions.spec(id), existing.kind == .pod else { throw MarathonError.noPod(id) }
             var document = document
             document.removeMember("version")
@@ -114,7 +122,7 @@ extension MarathonAPI {
         }
         announce("pod_updated_event", request)
         return WindowResponse(
-            200, headers: [("Marathon-Deployment-Id", result.deployment)], json: try pod(id).document)
+            200, headers: [("Marathon-Deployment-Id", result.deployment)], json: try known(id).document)
     }
 }
 

@@ -30,7 +30,12 @@ extension MarathonAPI {
     {
         let isGlob = path.contains("*")
         let id = id(path.filter { $0 != "*" })
-        let specs = isGlob ? state.specs(under: id).filter { $0.kind == .app } : [try app(id)]
+        let specs: [RunSpec]
+        if isGlob {
+            specs = await permissions(request).readable(state.specs(under: id).filter { $0.kind == .app })
+        } else {
+            specs = [try await app(id, request)]
+        }
         switch (request.method, rest.first) {
         case ("GET", nil), ("HEAD", nil):
             if Self.wantsText(request) { return table(specs) }
@@ -60,8 +65,12 @@ extension MarathonAPI {
         if scale, wipe { throw MarathonError(400, "You cannot use scale and wipe at the same time.") }
         let live = instances.filter { !$0.isTerminating }
         let byApp = Dictionary(grouping: live) { $0.spec }
+        let permissions = permissions(request)
+        for (id, killed) in byApp.sorted(by: { $0.key < $1.key }) {
+            try await permissions.require("update", state.spec(id) ?? killed[0].definition)
+        }
         if scale, !byApp.isEmpty {
-            let result = try await changes.submit("App", force: request.flag("force")) { definitions, _ in
+            let result = try await changes.submit("App", force: request.flag("force"), by: permissions) { definitions, _ in
                 var change = DefinitionChange()
                 for (id, killed) in byApp {
                     guard var spec = definitions.spec(id) else { continue }
@@ -104,7 +113,7 @@ extension MarathonAPI {
         }
         guard path.isEmpty else { throw Self.noSuchURI }
         guard request.method == "GET" || request.method == "HEAD" else { throw Self.notAllowed(request.method) }
-        let specs = state.specs(under: .root).filter { $0.kind == .app }
+        let specs = await permissions(request).readable(state.specs(under: .root).filter { $0.kind == .app })
         if Self.wantsText(request) { return table(specs) }
         let states = Set(request.values("status").map { "TASK_\($0.uppercased())" })
         var tasks: [JSON] = []

@@ -16,23 +16,31 @@ struct Autoscaler: Sendable {
 
     func run() async {
         while (try? await Task.sleep(for: .seconds(15))) != nil {
-            for stored in state.apps.all where !stored.spec.json["autoscaling"].isNull && stored.isAdopted {
+            let scaled = state.apps.all.filter { !$0.spec.json["autoscaling"].isNull && $0.isAdopted }.map(\.spec)
+            guard !scaled.isEmpty else { continue }
+            var use: [ObjectKey: Object] = [:]
+            do {
+                for metrics in try await client.list(Self.metrics).items { use[metrics.key] = metrics }
+            } catch {
+                logger.warning("the use of instances cannot be measured", metadata: ["error": "\(error)"])
+                continue
+            }
+            for spec in scaled {
                 do {
-                    try await look(stored.spec)
+                    try await look(spec, use)
                 } catch {
-                    logger.debug(
-                        "an app cannot be scaled", metadata: ["app": "\(stored.spec.id)", "error": "\(error)"])
+                    logger.debug("an app cannot be scaled", metadata: ["app": "\(spec.id)", "error": "\(error)"])
                 }
             }
         }
     }
 
-    private func look(_ spec: RunSpec) async throws {
+    private func look(_ spec: RunSpec, _ use: [ObjectKey: Object]) async throws {
         guard state.deployments(of: spec.id).isEmpty else { return }
         let running = state.instances(of: spec.id).filter(\.isRunning)
         var used: (cpu: Double, memory: Double, count: Int) = (0, 0, 0)
         for instance in running {
-            guard let metrics = try await client.find(Self.metrics, instance.key) else { continue }
+            guard let metrics = use[instance.key] else { continue }
             used.count += 1
             for container in metrics.tree["containers"].elements {
                 used.cpu += Quantity(container["usage"]["cpu"])?.doubleValue ?? 0
@@ -43,7 +51,7 @@ struct Autoscaler: Sendable {
         let wanted = Self.instances(
             spec, cpu: used.cpu / Double(used.count), memory: used.memory / Double(used.count), running: used.count)
         guard wanted != spec.instances else { return }
-        _ = try await changes.submit("App", force: false) { definitions, _ in
+        _ = try await changes.submit("App", force: false, by: .all) { definitions, _ in
             var change = DefinitionChange()
             guard var current = definitions.spec(spec.id), current.version == spec.version else { return change }
             current.instances = wanted

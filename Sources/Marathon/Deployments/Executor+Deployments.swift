@@ -29,7 +29,7 @@ extension Executor {
         if let deadline = deployment.deadline {
             let left = deadline - .now
             if left <= .zero {
-                _ = try await changes.rollBack(id)
+                _ = try await changes.rollBack(id, by: .all)
                 return
             }
             deployments.add(id, after: left + .milliseconds(50))

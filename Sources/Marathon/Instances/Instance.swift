@@ -87,6 +87,8 @@ final class Instance: Sendable {
     /// The last part of its id: what its volumes are found by.
     let uuid: String
 
+    /// What it is of, as far as it tells by itself.
+    var definition: RunSpec { RunSpec(kind: kind, json: ["id": .string(spec.text), "role": .string(role)]) }
     var key: ObjectKey { object.key }
     var uid: String { object.uid }
     var isBound: Bool { !node.isEmpty }

@@ -38,7 +38,10 @@ enum TaskJSON {
         for instance in instances where instance.isTerminal && instance.killReason == nil {
             for task in instance.tasks where task.state == "TASK_FAILED" {
                 let at = task.finishedAt ?? instance.stagedAt
-                if at >= found?.at ?? Timestamp(seconds: 0) { found = (at, instance, task) }
+                // Times are whole seconds: of one second the pod that changed last counts.
+                let order = (at, instance.object.metadata.resourceVersion)
+                if let found, order < (found.at, found.instance.object.metadata.resourceVersion) { continue }
+                found = (at, instance, task)
             }
         }
         guard let found else { return nil }

@@ -11,7 +11,7 @@ extension Changes {
         guard let stored = informer[key], !stored.isAdopted, !stored.object.metadata.isTerminating else { return }
         let id = stored.spec.id
         do {
-            _ = try await submit(kind.title, force: false) { definitions, _ in
+            _ = try await submit(kind.title, force: false, by: .all) { definitions, _ in
                 guard MesosNames.objectName(ofMarathonID: id.text) == key.name else {
                     throw MarathonError.invalid("/id", "the object's name must be the id with '.' for '/'")
                 }

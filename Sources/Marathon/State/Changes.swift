@@ -57,33 +57,45 @@ actor Changes {
     /// - Parameters:
     ///   - what: for messages: `App`, `Group`.
     ///   - force: cancels deployments that hold what the change touches.
+    ///   - permissions: of whoever asks for the change.
     ///   - make: makes the change from what is defined now and the new version; definitions in it are complete, without
     ///     version and service ports.
-    /// - Throws: `MarathonError` 409 when deployments hold what it touches, 422 when it cannot be planned.
+    /// - Throws: `MarathonError` 403 when it is not allowed, 409 when deployments hold what it touches, 422 when it cannot be
+    ///   planned.
     func submit(
-        _ what: String, force: Bool, _ make: @Sendable (any Definitions, String) throws -> DefinitionChange
+        _ what: String, force: Bool, by permissions: Permissions,
+        _ make: @Sendable (any Definitions, String) throws -> DefinitionChange
     ) async throws -> Result {
         try await alone {
             let version = clock.next()
-            var change = try make(state, version)
-            return try await commit(&change, version, what, force: force)
+            let change = try await completed(try make(state, version), version, permissions)
+            return try await commit(change, version, what, force: force)
         }
     }
 
-    /// The steps that a change would take, without making it.
-    func plan(_ make: @Sendable (any Definitions, String) throws -> DefinitionChange) async throws
-        -> [[DeploymentAction]]
+    /// A change with everything that it implies, when it is allowed.
+    private func completed(_ asked: DefinitionChange, _ version: String, _ permissions: Permissions) async throws
+        -> DefinitionChange
     {
+        var change = asked
+        try complete(&change, version)
+        try await permissions.require(change, groups: Set(asked.groups.keys), in: state)
+        return change
+    }
+
+    /// The steps that a change would take, without making it.
+    func plan(
+        by permissions: Permissions, _ make: @Sendable (any Definitions, String) throws -> DefinitionChange
+    ) async throws -> [[DeploymentAction]] {
         try await alone {
             let version = clock.next()
-            var change = try make(state, version)
-            try complete(&change, version)
+            let change = try await completed(try make(state, version), version, permissions)
             return try DeploymentPlan.steps(from: state, change)
         }
     }
 
     /// Reverts what a running deployment changes.
-    func rollBack(_ id: String) async throws -> Result {
+    func rollBack(_ id: String, by permissions: Permissions) async throws -> Result {
         try await alone {
             guard let deployment = state.deployment(id) else {
                 throw MarathonError(404, "DeploymentPlan \(id) does not exist")
@@ -101,7 +113,8 @@ actor Changes {
                 change.specs[id] = .some(spec)
             }
             for id in deployment.affectedGroups { change.groups[id] = .some(deployment.groupsBefore[id]) }
-            return try await commit(&change, clock.next(), "App", force: true, keepsVersions: true)
+            try await permissions.require(change, groups: deployment.affectedGroups, in: state)
+            return try await commit(change, clock.next(), "App", force: true)
         }
     }
 
@@ -132,9 +145,8 @@ actor Changes {
     }
 
     private func commit(
-        _ change: inout DefinitionChange, _ version: String, _ what: String, force: Bool, keepsVersions: Bool = false
+        _ change: DefinitionChange, _ version: String, _ what: String, force: Bool
     ) async throws -> Result {
-        if !keepsVersions { try complete(&change, version) }
         let steps = try DeploymentPlan.steps(from: state, change)
         let touched = Set(change.specs.keys).union(change.restarts)
         var blocking: [String: Deployment] = [:]

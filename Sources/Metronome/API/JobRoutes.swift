@@ -34,10 +34,12 @@ extension MetronomeAPI {
         switch (request.method, id) {
         case ("GET", nil), ("HEAD", nil):
             let embedding = try Embedding(request)
-            let all = state.definitions.all.sorted { $0.spec.id < $1.spec.id }
+            let readable = await readable(state.definitions.all.map(\.spec.id), request)
+            let all = state.definitions.all.filter { readable.contains($0.spec.id) }.sorted { $0.spec.id < $1.spec.id }
             return WindowResponse(json: .array(all.map { info($0, embedding) }))
         case ("POST", nil): return try await create(request)
         case ("GET", let id?), ("HEAD", let id?):
+            try await require("get", id, request)
             return WindowResponse(json: info(try definition(id), try Embedding(request)))
         case ("PUT", let id?): return try await update(request, id, replacesSchedules: replacesSchedules)
         case ("DELETE", let id?): return try await delete(request, id)
@@ -88,6 +90,7 @@ extension MetronomeAPI {
 
     private func create(_ request: WindowRequest) async throws -> WindowResponse {
         let spec = try JobValidation.job(try await Self.document(request))
+        try await require("create", spec.id, request)
         try JobValidation.dependencies(spec, allSpecs)
         if state.definition(spec.id) == nil { try await tryOut(spec) }
         do {
@@ -107,6 +110,7 @@ extension MetronomeAPI {
 
     private func update(_ request: WindowRequest, _ id: String, replacesSchedules: Bool) async throws -> WindowResponse
     {
+        try await require("update", id, request)
         let spec = try JobValidation.job(try await Self.document(request), id: id)
         _ = try definition(id)
         try JobValidation.dependencies(spec, allSpecs)
@@ -136,6 +140,7 @@ extension MetronomeAPI {
     }
 
     private func delete(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
+        try await require("delete", id, request)
         let definition = try definition(id)
         let isForced = request.parameter("stopCurrentJobRuns")?.lowercased() == "true"
         let active = state.activeRuns(of: id)

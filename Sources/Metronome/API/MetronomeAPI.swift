@@ -10,6 +10,7 @@ struct MetronomeAPI: Sendable {
     let state: MetronomeState
     let keeper: Keeper
     let client: ClusterClient
+    let access: WindowAccess
     let logger: Logger
 
     func answer(_ request: WindowRequest) async -> WindowResponse {
@@ -49,7 +50,7 @@ struct MetronomeAPI: Sendable {
         let rest = Array(parts.dropFirst(2))
         switch (parts[0], parts[1]) {
         case ("v1", "metrics") where rest.isEmpty: return WindowResponse(json: metrics)
-        case ("v1", "queue") where rest.isEmpty: return WindowResponse(json: queue)
+        case ("v1", "queue") where rest.isEmpty: return WindowResponse(json: await queue(request))
         case ("v0", "scheduled-jobs"), ("v1", "scheduled-jobs"):
             guard rest.count <= 1 else { throw unknown() }
             return try await job(request, rest.first, replacesSchedules: true)
@@ -61,7 +62,7 @@ struct MetronomeAPI: Sendable {
         case ("schedules", 2): return try await schedules(request, rest[0])
         case ("schedules", 3): return try await schedule(request, rest[0], rest[2])
         case ("runs", 2): return try await runs(request, rest[0])
-        case ("runs", 3): return try run(request, rest[0], rest[2])
+        case ("runs", 3): return try await run(request, rest[0], rest[2])
         case ("runs", 5) where rest[3] == "actions" && rest[4] == "stop":
             return try await stop(request, rest[0], rest[2])
         default: throw unknown()
@@ -80,6 +81,32 @@ struct MetronomeAPI: Sendable {
         } catch {
             throw MetronomeError.request(400, "Invalid Json: \(error)", path: request.path)
         }
+    }
+
+    /// Asks for what a request does with a job: one that may not be seen is refused whether it is there or not.
+    /// - Throws: `WindowError` 403.
+    func require(_ verb: String, _ id: String, _ request: WindowRequest) async throws {
+        guard await !isAllowed(verb, id, request) else { return }
+        throw WindowError(403, WindowAccess.refusal(request.principal ?? "", Self.wish(verb, id)))
+    }
+    private func isAllowed(_ verb: String, _ id: String, _ request: WindowRequest) async -> Bool {
+        if await access.isAllowed(request.principal, Self.wish(verb, id)) { return true }
+        guard verb == "get" else { return false }
+        return await access.isAllowed(request.principal, Self.wish("list", ""))
+    }
+    private static func wish(_ verb: String, _ id: String) -> WindowAccess.Wish {
+        .init(
+            verb, MetronomeNames.definitions.resource, group: MetronomeNames.definitions.group, name: id,
+            namespace: MetronomeNames.namespace)
+    }
+
+    /// The jobs among some that may be read.
+    func readable(_ ids: some Sequence<String>, _ request: WindowRequest) async -> Set<String> {
+        if request.principal == nil { return Set(ids) }
+        if await access.isAllowed(request.principal, Self.wish("list", "")) { return Set(ids) }
+        var found: Set<String> = []
+        for id in ids where await isAllowed("get", id, request) { found.insert(id) }
+        return found
     }
 
     func definition(_ id: String) throws -> Definition {
@@ -103,11 +130,12 @@ struct MetronomeAPI: Sendable {
     }
 
     /// Runs that wait for a node.
-    private var queue: JSON {
+    private func queue(_ request: WindowRequest) async -> JSON {
+        let readable = await readable(Set(state.runs.all.map(\.jobID)), request)
         let waiting = state.runs.all.filter { $0.finished == nil && $0.status(state.tasks(of: $0)) == .starting }
         let byJob = Dictionary(grouping: waiting, by: \.jobID).sorted { $0.key < $1.key }
         return .array(
-            byJob.map { job, runs in
+            byJob.filter { readable.contains($0.key) }.map { job, runs in
                 [
                     "jobId": .string(job),
                     "runs": .array(runs.sorted { $0.created < $1.created }.map { ["runId": .string($0.id)] }),

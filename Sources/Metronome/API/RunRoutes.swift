@@ -5,6 +5,7 @@ import ObjectModel
 extension MetronomeAPI {
     /// `/v1/jobs/{id}/runs`: those that go on; POST starts one.
     func runs(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
+        try await require(request.method == "POST" ? "update" : "get", id, request)
         let definition = try definition(id)
         switch request.method {
         case "GET", "HEAD":
@@ -20,8 +21,9 @@ extension MetronomeAPI {
     }
 
     /// `/v1/jobs/{id}/runs/{run}`: also one that ended, as long as the cluster has it.
-    func run(_ request: WindowRequest, _ id: String, _ name: String) throws -> WindowResponse {
+    func run(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
         guard request.method == "GET" || request.method == "HEAD" else { throw Self.notAllowed(request) }
+        try await require("get", id, request)
         guard let run = state.run(name, of: id) else { throw MetronomeError.noRun(name, of: id) }
         return WindowResponse(json: run.json(state.tasks(of: run)))
     }
@@ -29,6 +31,7 @@ extension MetronomeAPI {
     /// `/v1/jobs/{id}/runs/{run}/actions/stop`
     func stop(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
         guard request.method == "POST" else { throw Self.notAllowed(request) }
+        try await require("update", id, request)
         _ = try definition(id)
         guard let run = state.run(name, of: id), run.finished == nil else {
             throw MetronomeError.noRun(name, of: id)

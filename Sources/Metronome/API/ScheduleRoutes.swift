@@ -4,6 +4,8 @@ import JSON
 extension MetronomeAPI {
     /// `/v1/jobs/{id}/schedules`
     func schedules(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        try await require(isRead ? "get" : "update", id, request)
         switch request.method {
         case "GET", "HEAD":
             return WindowResponse(json: .array(try definition(id).spec.schedules.map { Self.shown($0) }))
@@ -26,6 +28,8 @@ extension MetronomeAPI {
 
     /// `/v1/jobs/{id}/schedules/{schedule}`
     func schedule(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        try await require(isRead ? "get" : "update", id, request)
         switch request.method {
         case "GET", "HEAD":
             guard let found = try definition(id).spec.schedule(name) else { throw MetronomeError.noSchedule(name) }

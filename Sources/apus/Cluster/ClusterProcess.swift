@@ -70,18 +70,21 @@ struct ClusterProcess: Sendable {
         controllerConfiguration.clusterInfo = Kubeconfig.clusterInfo(
             server: "https://\(identity.nodeIP):\(identity.port)", ca: pki.authority.certificatePEM)
         let nodes = FixedNodes(node.map { [$0.name: $0.agent] } ?? [:])
+        /// For what looks at how much pods use.
+        func meteringClient(_ component: String) -> ClusterClient {
+            ClusterClient(
+                transport: MetricsTransport(base: LocalTransport(machinery: machinery, user: .system), nodes: nodes),
+                component: component)
+        }
         let controllers = ControllerManager(
-            client: ClusterClient(
-                transport: MetricsTransport(
-                    base: LocalTransport(machinery: machinery, user: .system), nodes: nodes),
-                component: "kube-controller-manager"),
+            client: meteringClient("kube-controller-manager"),
             configuration: controllerConfiguration, logger: logger)
         // Who holds what on which node: one truth for pods and offers.
         let ledger = Ledger()
         let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
         let windows = Windows.make(
-            plan, ledger: ledger, node: node, access: WindowAuthorizer.access(authorizer), client: client,
-            logger: logger)
+            plan, ledger: ledger, node: node, access: WindowAuthorizer.access(authorizer),
+            client: meteringClient, logger: logger)
 
         let ingress = try Self.ingress(plan, pki, client("ingress"), logger: logger)
         var monitored: [Monitored] = []

@@ -14,7 +14,9 @@ enum WindowAuthorizer {
             let user = UserInfo(name: "mesos:\(principal)", groups: [group, "system:authenticated"])
             let attributes = AuthorizationAttributes(
                 user: user, verb: wish.verb,
-                resource: .init(group: wish.group, version: "v1", resource: wish.resource, name: wish.name))
+                resource: .init(
+                    group: wish.group, version: "v1", resource: wish.resource, namespace: wish.namespace,
+                    name: wish.name))
             guard case .allowed = await authorizer.authorize(attributes) else { return false }
             return true
         }
@@ -47,19 +49,6 @@ enum WindowAuthorizer {
 }
 
 extension WindowAccess {
-    /// What a request to Marathon or Metronome needs: to list its definitions, or to update them.
-    func answer(
-        _ request: WindowRequest, _ resource: String, group: String,
-        _ next: @Sendable (WindowRequest) async -> WindowResponse
-    ) async -> WindowResponse {
-        let isRead = request.method == "GET" || request.method == "HEAD"
-        let wish = Wish(isRead ? "list" : "update", resource, group: group)
-        if request.path == "/ping" || request.path == "/metrics" { return await next(request) }
-        if await isAllowed(request.principal, wish) { return await next(request) }
-        return WindowResponse(
-            403, json: ["message": .string(Self.refusal(request.principal ?? "", wish))])
-    }
-
     /// What a request to the agent needs: to list tasks for what only reads, to update them for what does more. Executors
     /// are the agent's own affair.
     func requireOfAgent(_ request: WindowRequest) async throws {

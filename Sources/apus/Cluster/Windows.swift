@@ -76,10 +76,8 @@ struct Windows: Sendable {
                 configuration: .init(
                     address: address, port: window.port, hostname: plan.identity.nodeName,
                     master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)"),
-                client: client("marathon"), logger: logger)
-            let handler: Window.Handler = { request in
-                await access.answer(request, "marathonapps", group: "marathon.apus.dev") { await marathon.answer($0) }
-            }
+                access: access, client: client("marathon"), logger: logger)
+            let handler: Window.Handler = { await marathon.answer($0) }
             if let front {
                 for path in ["/service/marathon", "/marathon"] { DCOSPaths.mount(front, path, handler) }
             }
@@ -88,12 +86,9 @@ struct Windows: Sendable {
         }
         if let window = plan.windows.configuration(.metronome) {
             let metronome = Metronome(
-                configuration: .init(address: address, port: window.port), client: client("metronome"), logger: logger)
-            let handler: Window.Handler = { request in
-                await access.answer(request, "metronomejobs", group: "metronome.apus.dev") {
-                    await metronome.answer($0)
-                }
-            }
+                configuration: .init(address: address, port: window.port), access: access,
+                client: client("metronome"), logger: logger)
+            let handler: Window.Handler = { await metronome.answer($0) }
             if let front { DCOSPaths.mount(front, "/service/metronome", handler) }
             windows.services.append(metronome)
             windows.listen(.metronome, Window(window, logger: logger, handler: handler))
