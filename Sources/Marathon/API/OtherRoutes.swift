@@ -16,7 +16,9 @@ extension MarathonAPI {
         case ("DELETE", .some(let id)):
             let permissions = permissions(request)
             if request.flag("force") {
-                for spec in state.deployment(id).map(definitions) ?? [] { try await permissions.require("update", spec) }
+                for spec in state.deployment(id).map(definitions) ?? [] {
+                    try await permissions.require("update", spec)
+                }
                 try await changes.cancel(id, reason: "cancelled through the API")
                 return WindowResponse(202)
             }

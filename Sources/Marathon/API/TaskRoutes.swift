@@ -70,7 +70,8 @@ extension MarathonAPI {
             try await permissions.require("update", state.spec(id) ?? killed[0].definition)
         }
         if scale, !byApp.isEmpty {
-            let result = try await changes.submit("App", force: request.flag("force"), by: permissions) { definitions, _ in
+            let result = try await changes.submit("App", force: request.flag("force"), by: permissions) {
+                definitions, _ in
                 var change = DefinitionChange()
                 for (id, killed) in byApp {
                     guard var spec = definitions.spec(id) else { continue }

@@ -39,6 +39,14 @@ protocol Definitions: Sendable {
     func specs(under id: PathID) -> [RunSpec]
     /// Groups below a group, at any depth, itself included.
     func groups(under id: PathID) -> [GroupInfo]
+    /// Names under which apps may ask for the pod network.
+    var networkNames: Set<String> { get }
+}
+
+extension Definitions {
+    /// DC/OS's overlay is there without being asked for.
+    static var standardNetworks: Set<String> { ["dcos"] }
+    var networkNames: Set<String> { Self.standardNetworks }
 }
 
 /// A change of definitions: what is named here is set or removed, everything else stays.
@@ -59,6 +67,8 @@ struct DefinitionChange: Sendable {
 struct ChangedDefinitions: Definitions {
     let base: any Definitions
     let change: DefinitionChange
+
+    var networkNames: Set<String> { base.networkNames }
 
     func spec(_ id: PathID) -> RunSpec? {
         if let changed = change.specs[id] { return changed }

@@ -22,6 +22,8 @@ enum MarathonNames {
     static let tasksAnnotation = "marathon.apus.dev/tasks"
     /// Annotation of pods: `localVolumes` of their tasks.
     static let volumesAnnotation = "marathon.apus.dev/volumes"
+    /// A ConfigMap in `kube-system` whose keys are further names of the pod network.
+    static let networks = "virtual-networks"
     /// Annotation of claims: how often their instance was started.
     static let attemptAnnotation = "marathon.apus.dev/attempt"
     /// Condition of pods: what the health check at a place says, when Marathon runs it itself.

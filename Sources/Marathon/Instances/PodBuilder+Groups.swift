@@ -36,6 +36,7 @@ extension PodBuilder {
         var uris: JSON = .object([:])
         var options: JSON = .object([:])
         var ports: [JSON] = []
+        var pulls: [JSON] = []
         var made: [JSON] = []
         let endpoints = Self.endpoints(spec)
         for (index, definition) in containers.enumerated() {
@@ -71,8 +72,15 @@ extension PodBuilder {
             graces.append(definition["lifecycle"]["killGracePeriodSeconds"].double ?? 3)
             let fetches = definition["artifacts"].elements.map(Self.uri)
             if !fetches.isEmpty { uris[name] = .array(fetches) }
-            if let user = definition["user"].string ?? spec.json["user"].string {
-                options[name] = ["user": .string(user)]
+            let user = definition["user"].string ?? spec.json["user"].string
+            if isProcess, let user { options[name] = ["user": .string(user)] }
+            if !isProcess { Self.setUser(&container, user) }
+            Self.confine(&container, definition["linuxInfo"]["seccomp"])
+            if let secret = definition["image"]["pullConfig"]["secret"].string,
+                let source = spec.json["secrets"][secret]["source"].string
+            {
+                let name = JSON.string(TaskEnvironment.secret(source).name)
+                if !pulls.contains(["name": name]) { pulls.append(["name": name]) }
             }
             made.append(container)
         }
@@ -87,6 +95,15 @@ extension PodBuilder {
         var pod = frame(spec, uuid: uuid, taskIDs: taskIDs, grace: graces.max())
         pod["spec"]["containers"] = .array(made)
         if !volumes.isEmpty { pod["spec"]["volumes"] = .array(volumes) }
+        if !pulls.isEmpty { pod["spec"]["imagePullSecrets"] = .array(pulls) }
+        Self.confine(&pod["spec"], spec.json["linuxInfo"]["seccomp"])
+        if !isProcess {
+            Self.share(&pod, spec.json["linuxInfo"]["ipcInfo"])
+            let hasOwn = !spec.json["linuxInfo"]["ipcInfo"]["shmSize"].isNull
+            for (index, definition) in containers.enumerated() where !hasOwn {
+                Self.share(&pod, definition["linuxInfo"]["ipcInfo"], container: index)
+            }
+        }
         if isProcess { pod["spec"]["runtimeClassName"] = .string(MesosNames.processRuntimeClass) }
         if !ports.isEmpty { annotate(&pod, MesosNames.portRequestAnnotation, .array(ports)) }
         if !uris.members.isEmpty { annotate(&pod, MesosNames.urisAnnotation, uris) }

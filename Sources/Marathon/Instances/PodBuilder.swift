@@ -39,6 +39,7 @@ struct PodBuilder {
         }
         if json["tty"].bool == true { container["tty"] = true }
         if spec.container["docker"]["privileged"].bool == true { container["securityContext"] = ["privileged": true] }
+        if !isProcess { Self.setUser(&container, json["user"].string) }
         Self.confine(&container, json["container"]["linuxInfo"]["seccomp"])
         var volumes: [JSON] = []
         var mounts: [JSON] = []
@@ -66,11 +67,13 @@ struct PodBuilder {
         annotate(&pod, MarathonNames.tasksAnnotation, [MesosNames.taskContainer: .string(taskID)])
         let uris = json["fetch"].elements.map(Self.uri)
         if !uris.isEmpty { annotate(&pod, MesosNames.urisAnnotation, [MesosNames.taskContainer: .array(uris)]) }
-        if let user = json["user"].string {
+        if isProcess, let user = json["user"].string {
             annotate(&pod, MesosNames.optionsAnnotation, [MesosNames.taskContainer: ["user": .string(user)]])
         }
         let requests = appPorts(spec)
         if !requests.isEmpty { annotate(&pod, MesosNames.portRequestAnnotation, .array(requests)) }
+        if !isProcess { Self.share(&pod, json["container"]["linuxInfo"]["ipcInfo"]) }
+        spec.dockerParameters.apply(to: &pod)
         return pod
     }
 
@@ -215,15 +218,6 @@ struct PodBuilder {
         }
         if let cpus = limits["cpus"].double { most["cpu"] = .string("\(Int((cpus * 1000).rounded()))m") }
         return most.members.isEmpty ? ["requests": requests] : ["requests": requests, "limits": most]
-    }
-
-    /// A seccomp profile of the node's, or none.
-    private static func confine(_ container: inout JSON, _ seccomp: JSON) {
-        if seccomp["unconfined"].bool == true {
-            container["securityContext"]["seccompProfile"] = ["type": "Unconfined"]
-        } else if let name = seccomp["profileName"].string, !name.isEmpty {
-            container["securityContext"]["seccompProfile"] = ["type": "Localhost", "localhostProfile": .string(name)]
-        }
     }
 
     static func sandbox(isProcess: Bool, _ volumes: inout [JSON], _ mounts: inout [JSON]) {

@@ -36,6 +36,10 @@ extension PodBuilder {
                 "type": "MESOS", "mesos": ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]],
             ]
         }
+        let networks = spec.json["networks"].elements.compactMap { $0["name"].string }
+        if !networks.isEmpty {
+            info["container"]["network_infos"] = .array(networks.map { ["name": .string($0)] })
+        }
         let ports = spec.ports.map { port in
             let hasHostPort = spec.isHostNetwork || !port["hostPort"].isNull
             // 0 is a port that is chosen with the node.

@@ -1,5 +1,6 @@
 import HTTPWindow
 import JSON
+import MesosModel
 import RegularExpression
 
 /// Rules that app definitions obey beyond the types of their members.
@@ -10,13 +11,18 @@ struct AppValidation {
         violations.append(Violation(path: path, message: message))
     }
 
-    /// - Parameter app: a complete definition.
+    /// - Parameters:
+    ///   - app: a complete definition.
+    ///   - networks: names of networks that there are.
     /// - Throws: `MarathonError` 422 that names everything wrong.
-    static func check(_ app: RunSpec) throws(MarathonError) {
+    static func check(_ app: RunSpec, networks: Set<String>) throws(MarathonError) {
         var validation = AppValidation()
         validation.identity(app)
         validation.program(app)
         validation.networks(app)
+        validation.networkNames(app, networks)
+        validation.engine(app)
+        validation.linux(app.json["container"]["linuxInfo"], "/container/linuxInfo", hasImage: app.image != nil)
         validation.checks(app)
         validation.strategies(app)
         validation.constraints(app.json["constraints"].elements, "/constraints")
@@ -97,6 +103,50 @@ struct AppValidation {
             port["port"].int.flatMap { $0 == 0 ? nil : $0 }
         }
         if Set(fixed).count != fixed.count { fail("/portDefinitions", "Ports must be unique.") }
+    }
+
+    /// Container networks are looked up by their names; mappings name networks of their own app.
+    mutating func networkNames(_ spec: RunSpec, _ known: Set<String>) {
+        let networks = spec.json["networks"].elements
+        var own: Set<String> = []
+        for (index, network) in networks.enumerated() where network["mode"].string == "container" {
+            guard let name = network["name"].string else { continue }
+            own.insert(name)
+            if !known.contains(name) {
+                fail(
+                    "/networks(\(index))/name",
+                    "the network '\(name)' is not known; known are: \(known.sorted().joined(separator: ", "))")
+            }
+        }
+        for (index, port) in spec.container["portMappings"].elements.enumerated() {
+            for name in port["networkNames"].elements.compactMap(\.string) where !own.contains(name) {
+                fail("/container/portMappings(\(index))/networkNames", "'\(name)' is none of the app's networks")
+            }
+        }
+    }
+
+    private mutating func engine(_ app: RunSpec) {
+        let docker = app.container["docker"]
+        let parameters = app.dockerParameters
+        for problem in parameters.problems {
+            fail("/container/docker/parameters(\(problem.index))", problem.message)
+        }
+        if !docker["credential"].isNull {
+            fail("/container/docker/credential", "is not supported: name a secret in pullConfig")
+        }
+    }
+
+    /// - Parameter hasImage: programs of the host share its IPC namespace.
+    mutating func linux(_ linuxInfo: JSON, _ base: String, hasImage: Bool) {
+        let ipc = linuxInfo["ipcInfo"]
+        guard !ipc.isNull else { return }
+        let path = base + "/ipcInfo"
+        if !hasImage, ipc["mode"].string == "PRIVATE" || !ipc["shmSize"].isNull {
+            fail(path, "needs an image: programs of the host share its IPC namespace")
+        }
+        if !ipc["shmSize"].isNull, ipc["mode"].string != "PRIVATE" {
+            fail("\(path)/shmSize", "may be used with the mode PRIVATE only")
+        }
     }
 
     private mutating func checks(_ app: RunSpec) {

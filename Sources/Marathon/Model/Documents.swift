@@ -14,13 +14,13 @@ enum Documents {
             try Shapes.app.check(document)
             let json = AppNormalization.complete(AppNormalization.modernized(document), id: id, role: role)
             let spec = RunSpec(kind: .app, json: json)
-            try AppValidation.check(spec)
+            try AppValidation.check(spec, networks: definitions.networkNames)
             try checkRole(spec, in: definitions)
             return spec
         case .pod:
             try Shapes.pod.check(document)
             let spec = RunSpec(kind: .pod, json: PodNormalization.complete(document, id: id, role: role))
-            try PodNormalization.check(spec)
+            try PodNormalization.check(spec, networks: definitions.networkNames)
             try checkRole(spec, in: definitions)
             return spec
         }

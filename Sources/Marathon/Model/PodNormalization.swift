@@ -67,7 +67,7 @@ enum PodNormalization {
     }
 
     /// - Throws: `MarathonError` 422 that names everything wrong.
-    static func check(_ pod: RunSpec) throws(MarathonError) {
+    static func check(_ pod: RunSpec, networks: Set<String>) throws(MarathonError) {
         var violations: [Violation] = []
         func fail(_ path: String, _ message: String) { violations.append(Violation(path: path, message: message)) }
         if pod.id.isRoot { fail("/id", "must not be empty") }
@@ -132,6 +132,16 @@ enum PodNormalization {
         }
         if pod.instances < 0 { fail("/scaling/instances", "must be at least 0") }
         var validation = AppValidation()
+        validation.networkNames(pod, networks)
+        let hasImage = containers.contains { !$0["image"].isNull }
+        validation.linux(pod.json["linuxInfo"], "/linuxInfo", hasImage: hasImage)
+        for (index, container) in containers.enumerated() {
+            let path = "/containers(\(index))/linuxInfo"
+            validation.linux(container["linuxInfo"], path, hasImage: hasImage)
+            if container["linuxInfo"]["ipcInfo"]["mode"].string == "PRIVATE", containers.count > 1 {
+                fail("\(path)/ipcInfo/mode", "the containers of a pod share one IPC namespace: set it for the pod")
+            }
+        }
         validation.constraints(pod.constraints, "/scheduling/placement/constraints")
         validation.secrets(pod.json["environment"], pod.json["secrets"], "/environment")
         violations += validation.violations

@@ -1,4 +1,5 @@
 import JSON
+import MesosModel
 import ObjectModel
 
 /// What Marathon keeps running: an app or a pod, in the complete form that is stored and answered.
@@ -78,6 +79,11 @@ struct RunSpec: Sendable {
     var container: JSON { json["container"] }
     /// The image of an app; nil when it runs on the host's own files.
     var image: String? { container["docker"]["image"].string }
+    /// Options of Docker's command line that an app has.
+    var dockerParameters: DockerParameters {
+        DockerParameters(
+            container["docker"]["parameters"].elements, isHostNetwork: isHostNetwork, hasShell: !json["cmd"].isNull)
+    }
     var healthChecks: [JSON] { json["healthChecks"].elements }
     /// The health check of an app that its node runs: the one of Mesos, or the first.
     var probedCheck: Int? {

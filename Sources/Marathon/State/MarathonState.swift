@@ -41,6 +41,7 @@ final class MarathonState: Definitions {
     let instances: Informer<Instance>
     let nodes: Informer<NodeView>
     let claims: Informer<VolumeClaim>
+    private let networks: Informer<Set<String>>
     private let appsByID: InformerIndex<StoredSpec, PathID>
     private let podsByID: InformerIndex<StoredSpec, PathID>
     private let appsByPort: InformerIndex<StoredSpec, Int>
@@ -63,6 +64,15 @@ final class MarathonState: Definitions {
         instances = Informer(.pods, client: client, options: marked, logger: logger) { Instance($0) }
         nodes = Informer(.nodes, client: client, logger: logger) { NodeView($0) }
         claims = Informer(.persistentVolumeClaims, client: client, options: marked, logger: logger) { VolumeClaim($0) }
+        networks = Informer(
+            .configMaps, client: client,
+            namespace: "kube-system",
+            options: ListOptions(
+                fieldSelector: FieldSelector([
+                    .init(field: "metadata.name", value: MarathonNames.networks, isEqual: true)
+                ])),
+            logger: logger
+        ) { Set($0.tree["data"].members.keys) }
         appsByID = InformerIndex(apps) { [$0.spec.id] }
         podsByID = InformerIndex(pods) { [$0.spec.id] }
         appsByPort = InformerIndex(apps) { $0.servicePorts }
@@ -75,7 +85,7 @@ final class MarathonState: Definitions {
         claimsBySpec = InformerIndex(claims) { [$0.spec] }
     }
 
-    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes, claims] }
+    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes, claims, networks] }
 
     func waitUntilSynced() async {
         await apps.waitUntilSynced()
@@ -86,6 +96,7 @@ final class MarathonState: Definitions {
         await instances.waitUntilSynced()
         await nodes.waitUntilSynced()
         await claims.waitUntilSynced()
+        await networks.waitUntilSynced()
     }
 
     // MARK: Definitions
@@ -122,6 +133,7 @@ final class MarathonState: Definitions {
         guard id.isRoot, !found.contains(where: \.id.isRoot) else { return found }
         return found + [group(.root)].compactMap(\.self)
     }
+    var networkNames: Set<String> { networks.all.reduce(Self.standardNetworks) { $0.union($1) } }
     func isServicePortTaken(_ port: Int) -> Bool { appsByPort.count(of: port) > 0 }
 
     // MARK: Versions

@@ -1,4 +1,5 @@
 import JSON
+import MesosModel
 import ObjectModel
 
 /// A job's definition with everything that it leaves out filled in: what is stored and what clients are shown.
@@ -27,6 +28,13 @@ struct JobSpec: Sendable, Hashable {
     }
 
     var run: JSON { json["run"] }
+    /// Options of Docker's command line that the job has.
+    var dockerParameters: DockerParameters {
+        DockerParameters(
+            run["docker"]["parameters"].elements,
+            isHostNetwork: run["networks"].elements.allSatisfy { $0["mode"].string == "host" },
+            hasShell: !run["cmd"].isNull)
+    }
     var schedules: [JSON] { json["schedules"].elements }
     var dependencies: [String] { json["dependencies"].elements.compactMap { $0["id"].string } }
     func schedule(_ id: String) -> JSON? { schedules.first { $0["id"].string == id } }

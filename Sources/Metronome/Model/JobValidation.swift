@@ -16,6 +16,9 @@ enum JobValidation {
             problems += scheduleProblems(schedule, "/schedules/\(index)")
         }
         problems += runProblems(spec.run)
+        problems += spec.dockerParameters.problems.map {
+            Violation(path: "/run/docker/parameters/\($0.index)", message: $0.message)
+        }
         func wrong(_ path: String, _ message: String) { problems.append(Violation(path: path, message: message)) }
         if spec.schedules.count > 1 { wrong("/schedules", "has size \(spec.schedules.count), expected 1 or less") }
         if Set(spec.dependencies).count < spec.dependencies.count { wrong("/dependencies", "has double entries") }

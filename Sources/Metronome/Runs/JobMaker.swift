@@ -121,7 +121,9 @@ struct JobMaker {
         let networks = run["networks"].elements
         if networks.allSatisfy({ $0["mode"].string == "host" }) { body["hostNetwork"] = true }
         if !volumes.isEmpty { body["volumes"] = .array(volumes) }
-        return ["metadata": ["labels": podLabels, "annotations": podAnnotations], "spec": body]
+        var pod: JSON = ["metadata": ["labels": podLabels, "annotations": podAnnotations], "spec": body]
+        spec.dockerParameters.apply(to: &pod)
+        return pod
     }
 
     /// The job's labels select pods where they can.
