@@ -85,7 +85,7 @@ let package = Package(
                 "ContainerRuntime", "ProcessShim", "Streaming", "Security", "Store", "Schema", "ClusterClient",
                 "ObjectModel", "JSON",
                 "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
-                "Allocator", "MesosAgent", "Marathon", "Metronome",
+                "Allocator", "MesosAgent", "Marathon", "Metronome", "Chronos",
                 arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
@@ -139,6 +139,12 @@ let package = Package(
         // Metronome's /v1 for jobs that end, on Jobs and CronJobs.
         room(
             "Metronome",
+            [
+                "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", log, lifecycle,
+            ]),
+        // Chronos's jobs by ISO 8601 intervals, on Jobs.
+        room(
+            "Chronos",
             [
                 "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", log, lifecycle,
             ]),

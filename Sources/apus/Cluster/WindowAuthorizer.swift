@@ -34,7 +34,9 @@ enum WindowAuthorizer {
                 "apiVersion": .string("\(rbac)/v1"), "kind": "ClusterRole", "metadata": metadata,
                 "rules": [
                     [
-                        "apiGroups": ["mesos.apus.dev", "marathon.apus.dev", "metronome.apus.dev"],
+                        "apiGroups": [
+                            "mesos.apus.dev", "marathon.apus.dev", "metronome.apus.dev", "chronos.apus.dev",
+                        ],
                         "resources": ["*"], "verbs": ["*"],
                     ]
                 ],

@@ -58,6 +58,13 @@ struct WindowKinds {
                 ("Schedule", "string", ".spec.schedules[0].cron"), ("Successes", "integer", ".status.successCount"),
                 ("Failures", "integer", ".status.failureCount"), ("Last", "string", ".status.lastSuccessAt"),
             ]),
+        Kind(
+            group: "chronos.apus.dev", plural: "chronosjobs", singular: "chronosjob", kind: "ChronosJob",
+            isNamespaced: true,
+            columns: [
+                ("Schedule", "string", ".spec.schedule"), ("Successes", "integer", ".status.successCount"),
+                ("Errors", "integer", ".status.errorCount"), ("Last", "string", ".status.lastSuccess"),
+            ]),
     ]
 
     private static let definitions = GroupVersionResource(

@@ -1,3 +1,4 @@
+import Chronos
 import ClusterClient
 import ClusterDNS
 import HTTPWindow
@@ -92,6 +93,15 @@ struct Windows: Sendable {
             if let front { DCOSPaths.mount(front, "/service/metronome", handler) }
             windows.services.append(metronome)
             windows.listen(.metronome, Window(window, logger: logger, handler: handler))
+        }
+        if let window = plan.windows.configuration(.chronos) {
+            let chronos = Chronos(
+                configuration: .init(address: address, port: window.port), access: access, client: client("chronos"),
+                logger: logger)
+            let handler: Window.Handler = { await chronos.answer($0) }
+            if let front { DCOSPaths.mount(front, "/service/chronos", handler) }
+            windows.services.append(chronos)
+            windows.listen(.chronos, Window(window, logger: logger, handler: handler))
         }
         if let names = node?.dns, let window = plan.windows.configuration(.mesosDNS) {
             if let front { DCOSPaths.mount(front, "/mesos_dns") { try await names.answer($0) } }

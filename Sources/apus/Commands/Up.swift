@@ -50,11 +50,13 @@ struct WindowOptions: ParsableArguments {
     var marathonPort: Int?
     @Option(help: "Port of Metronome, default 9000, 0 for none (APUS_METRONOME_PORT).")
     var metronomePort: Int?
+    @Option(help: "Port of Chronos, default 4400, 0 for none (APUS_CHRONOS_PORT).")
+    var chronosPort: Int?
     @Option(help: "Port of the Mesos DNS API, default 8123, 0 for none (APUS_MESOS_DNS_PORT).")
     var mesosDnsPort: Int?
-    @Option(help: "Address of these five, default 127.0.0.1; beyond it credentials are needed (APUS_WINDOWS_ADDRESS).")
+    @Option(help: "Address of these six, default 127.0.0.1; beyond it credentials are needed (APUS_WINDOWS_ADDRESS).")
     var windowsAddress: String?
-    @Option(help: "Who may use these five: a line `principal secret` each, or Mesos's JSON (APUS_CREDENTIALS).")
+    @Option(help: "Who may use these six: a line `principal secret` each, or Mesos's JSON (APUS_CREDENTIALS).")
     var credentials: String?
 
     func port(_ window: WindowName) -> Int? {
@@ -63,6 +65,7 @@ struct WindowOptions: ParsableArguments {
         case .mesosAgent: mesosAgentPort
         case .marathon: marathonPort
         case .metronome: metronomePort
+        case .chronos: chronosPort
         case .mesosDNS: mesosDnsPort
         }
     }

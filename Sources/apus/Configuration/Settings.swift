@@ -60,7 +60,7 @@ struct SettingsLookup {
         "data-dir", "kubeconfig", "port", "bind-address", "node-name", "node-ip", "pod-cidr", "service-cidr",
         "dns-port",
         "containerd", "eviction-hard", "log-level", "mesos-port", "mesos-agent-port", "marathon-port", "mesos-dns-port",
-        "metronome-port",
+        "metronome-port", "chronos-port",
         "windows-address", "credentials", "ingress-http-port", "ingress-https-port",
     ]
 

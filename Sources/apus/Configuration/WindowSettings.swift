@@ -7,6 +7,7 @@ enum WindowName: String, CaseIterable, Sendable {
     case mesosAgent = "mesos-agent-port"
     case marathon = "marathon-port"
     case metronome = "metronome-port"
+    case chronos = "chronos-port"
     case mesosDNS = "mesos-dns-port"
 
     /// `mesos-agent`, for health checks.
@@ -19,6 +20,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesosAgent: 5051
         case .marathon: 8080
         case .metronome: 9000
+        case .chronos: 4400
         case .mesosDNS: 8123
         }
     }
@@ -30,6 +32,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesosAgent: "the Mesos agent API"
         case .marathon: "Marathon"
         case .metronome: "Metronome"
+        case .chronos: "Chronos"
         case .mesosDNS: "the Mesos DNS API"
         }
     }
@@ -41,6 +44,7 @@ enum WindowName: String, CaseIterable, Sendable {
         case .mesosAgent: "mesos-agent"
         case .marathon: "marathon"
         case .metronome: "metronome"
+        case .chronos: "chronos"
         case .mesosDNS: "mesos-dns"
         }
     }
