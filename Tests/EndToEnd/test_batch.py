@@ -25,7 +25,7 @@ spec:
         lambda: namespace.get("cronjob", "tick", "-o", "jsonpath={.status.lastSuccessfulTime}"), what="a first success")
     events = eventually(lambda: namespace.get("events"), what="events")
     assert "Created job tick-" in events
-    eventually(lambda: "Deleted job tick-" in namespace.get("events"), what="a trimmed history")
+    eventually(lambda: "Deleted job tick-" in namespace.get("events"), 180, "a trimmed history")
     namespace.kubectl("patch", "cronjob", "tick", "-p", '{"spec": {"suspend": true}}')
     namespace.kubectl("create", "job", "now", "--from=cronjob/tick")
     namespace.kubectl("wait", "--for=condition=Complete", "job/now", "--timeout=50s")

@@ -196,7 +196,8 @@ def messages(file):
         yield kind & 15, file.read(length)
 
 
-@pytest.mark.parametrize("accept", ["application/json", "application/vnd.kubernetes.protobuf"])
+@pytest.mark.parametrize(
+    "accept", ["application/json", "application/vnd.kubernetes.protobuf"], ids=["json", "protobuf"])
 def test_watches_over_websocket(namespace, accept):
     """As consoles in browsers watch: one event a message, and never the subprotocol that carries a token."""
     api = API(namespace.cluster)

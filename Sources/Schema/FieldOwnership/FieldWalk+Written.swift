@@ -59,7 +59,8 @@ extension FieldWalk {
             return Self.leaf
         }
         if keys.isEmpty {
-            if !isMember { return nil }
+            // An empty list is something: a member that nobody set is null.
+            if !isMember, case .object = value { return nil }
             return Self.leaf
         }
         Self.sort(&keys, &values)
