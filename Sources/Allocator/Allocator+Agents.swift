@@ -199,6 +199,15 @@ extension Allocator {
         agents.filters.reduce(0) { $0 + $1.count { tree.clients[$0.client].role == role } }
     }
 
+    /// Filters that are in force, by role; roles without any are not named.
+    public var filterCounts: [String: Int] {
+        var counts: [Int: Int] = [:]
+        for filters in agents.filters {
+            for filter in filters { counts[filter.client, default: 0] += 1 }
+        }
+        return counts.reduce(into: [:]) { $0[tree.clients[$1.key].role, default: 0] += $1.value }
+    }
+
     // MARK: Accounts
 
     /// Puts resources on (or with -1 off) a client's account.

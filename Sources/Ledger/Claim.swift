@@ -13,6 +13,8 @@ public struct Claim: Sendable, Hashable {
         case offer(id: String)
         /// A dynamic reservation for a role.
         case reservation(id: String)
+        /// What is reserved for a role and no framework holds: pods of the role may use it, see `ReserveUse`.
+        case reserve(id: String)
         /// A persistent volume on the node's disk.
         case volume(id: String)
     }
@@ -23,6 +25,7 @@ public struct Claim: Sendable, Hashable {
         case nomination(uid: String)
         case offer(id: String)
         case reservation(id: String)
+        case reserve(id: String)
         case volume(id: String)
     }
 
@@ -36,11 +39,17 @@ public struct Claim: Sendable, Hashable {
     /// The node's generation that the holder looked at; set it to lose against any change made since. Without it the
     /// claim only has to fit.
     public var expectedGeneration: UInt64?
+    /// The Mesos role that it counts for, as a whole path; empty for none.
+    public var role = ""
+    /// Of a pod: how it stands to what is reserved for its role.
+    public var reserveUse = ReserveUse.none
+    /// Of a pod: it leaves the room that guarantees of other roles need.
+    public var heedsGuarantees = false
 
     /// A claim of so much on a node.
     public init(
         _ owner: Owner, node: String, resources: ResourceVector, hostPorts: [HostPort] = [],
-        portRanges: [ClosedRange<Int>] = [], expectedGeneration: UInt64? = nil
+        portRanges: [ClosedRange<Int>] = [], expectedGeneration: UInt64? = nil, role: String = ""
     ) {
         self.owner = owner
         self.node = node
@@ -48,6 +57,7 @@ public struct Claim: Sendable, Hashable {
         self.hostPorts = hostPorts
         self.portRanges = portRanges
         self.expectedGeneration = expectedGeneration
+        self.role = role
     }
 
     /// True for the share of a pod, bound or assumed.
@@ -63,8 +73,12 @@ public struct Claim: Sendable, Hashable {
     var isOffer: Bool {
         if case .offer = owner { true } else { false }
     }
+    var isReserve: Bool {
+        if case .reserve = owner { true } else { false }
+    }
     func holdsSame(as other: Claim) -> Bool {
         resources == other.resources && hostPorts == other.hostPorts && portRanges == other.portRanges
+            && role == other.role && reserveUse == other.reserveUse
     }
 
     /// The identity of the claim.
@@ -74,6 +88,7 @@ public struct Claim: Sendable, Hashable {
         case .nominatedPod(let uid): .nomination(uid: uid)
         case .offer(let id): .offer(id: id)
         case .reservation(let id): .reservation(id: id)
+        case .reserve(let id): .reserve(id: id)
         case .volume(let id): .volume(id: id)
         }
     }
@@ -112,6 +127,8 @@ public enum CommitResult: Sendable, Hashable {
     case portTaken(HostPort)
     /// A port of this range is taken.
     case rangeTaken(ClosedRange<Int>)
+    /// A quota forbids it, on this node and most likely on any other.
+    case overQuota(QuotaProblem)
     /// The node changed since the generation that the claim expected.
     case generationChanged
     /// The same owner holds a claim on another node.

@@ -13,15 +13,15 @@ import Synchronization
 /// Whoever wants to react to others subscribes (`onChange`, `onReclaim`). Handlers are called in the task that made the
 /// change, after the lock was given back: they must be quick and put work elsewhere.
 public final class Ledger: Sendable {
-    fileprivate struct NodeState {
+    struct NodeState {
         var node: LedgerSnapshot.Node
         var claims: [Claim.ID: Claim] = [:]
     }
-    fileprivate struct Observer: Sendable {
+    struct Observer: Sendable {
         var kinds: Change.Kinds
         var handler: @Sendable ([Change]) -> Void
     }
-    fileprivate struct State {
+    struct State {
         var nodes: [NodeState?] = []
         var slots: [String: Int] = [:]
         var freeSlots: [Int] = []
@@ -35,17 +35,21 @@ public final class Ledger: Sendable {
         /// What happened since the lock was taken.
         var changes: [Change] = []
         var reclaimer: (@Sendable (_ node: String, _ amount: ResourceVector) -> Void)?
+        var reliever: (@Sendable () -> Void)?
+        var quotas = QuotaView()
         var isSynced = false
 
         var generation: UInt64 { logStart + UInt64(log.count) }
     }
-    private let state = Mutex(State())
+    let state = Mutex(State())
+    let knowsQuotas = Atomic<Bool>(false)
+    let reservationsExpected = Atomic<Bool>(false)
 
     /// An empty ledger.
     public init() {}
 
     /// Runs under the lock, then tells the observers what happened.
-    private func change<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    func change<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         let (result, changes, observers) = state.withLock { state -> (Result, [Change], [Observer]) in
             let result = body(&state)
             if state.changes.isEmpty { return (result, [], []) }
@@ -115,7 +119,8 @@ public final class Ledger: Sendable {
     /// Asks for claims. Within a mode's group all are committed or none.
     /// - Returns: one result per claim, in the same order.
     public func commit(_ claims: [Claim], mode: CommitMode = .perClaim) -> [CommitResult] {
-        change { state in
+        defer { relieveQuotas(after: claims) }
+        return change { state in
             switch mode {
             case .perClaim: return claims.map { state.tryCommit($0) }
             case .all: return state.commitGroup(claims)
@@ -240,7 +245,12 @@ extension Ledger.State {
     /// Changes a node in place; true from `body` means that its generation moves.
     mutating func change(_ slot: Int, _ kind: Ledger.Change.Kinds, _ body: (inout Ledger.NodeState) -> Bool) {
         guard var state = nodes[slot].take() else { return }
+        let before = quotas.isEmpty ? nil : state.node
         if body(&state) {
+            if let before {
+                quotas.count(from: before, to: state.node)
+                if Ledger.Change.Kinds.easing.contains(kind) { quotas.eases += 1 }
+            }
             // The log serves snapshots that are refreshed now and then; older ones are copied whole.
             if log.count >= Swift.max(1024, nodes.count * 8) {
                 let half = log.count / 2
@@ -279,8 +289,10 @@ extension Ledger.State {
         change(slot, claim.isNomination ? .nomination : claim.isOfPod ? .podPlaced : .shareTaken) { node in
             node.claims[claim.id] = claim
             node.node.add(claim)
+            if claim.isReserve || !node.node.reserves.isEmpty { node.shareReserves() }
             return true
         }
+        if !quotas.isEmpty { quotas.count(claim, sign: 1) }
     }
 
     mutating func removeClaim(_ id: Claim.ID) {
@@ -291,11 +303,15 @@ extension Ledger.State {
             case .nomination: .nomination
             default: .shareReleased
             }
+        var removed: Claim?
         change(slot, kind) { node in
             guard let claim = node.claims.removeValue(forKey: id) else { return false }
             node.node.remove(claim)
+            if !node.node.reserves.isEmpty { node.shareReserves() }
+            removed = claim
             return true
         }
+        if let removed, !quotas.isEmpty { quotas.count(removed, sign: -1) }
         releaseIfUnused(slot)
     }
 
@@ -309,16 +325,32 @@ extension Ledger.State {
             return .committed  // Asked twice: safe to repeat.
         }
         if let expected = claim.expectedGeneration, expected != state.node.generation { return .generationChanged }
-        let used =
+        var used =
             claim.isOfPod || state.node.nominated.isZero ? state.node.used : state.node.used + state.node.nominated
+        var drawn = ResourceVector()
+        if claim.isOfPod, claim.reserveUse != .none {
+            drawn = claim.resources.minimum(state.node.reserved(for: claim.role))
+            used -= drawn
+            if claim.reserveUse == .only, let missing = (claim.resources - drawn).names.first {
+                return .insufficient([missing])
+            }
+        }
         let missing = claim.resources.insufficient(allocatable: state.node.allocatable, used: used)
         if !missing.isEmpty { return .insufficient(missing) }
+        if !quotas.isEmpty, let problem = quotaProblem(claim, drawn: drawn) { return .overQuota(problem) }
         if let port = claim.hostPorts.first(where: state.node.holds) { return .portTaken(port) }
         if let range = claim.portRanges.first(where: state.node.holds) { return .rangeTaken(range) }
         // The room that was made for the pod is now its own.
         if case .pod(let uid) = claim.id { removeClaim(.nomination(uid: uid)) }
         addClaim(claim, slot: slot)
         return .committed
+    }
+
+    private func quotaProblem(_ claim: Claim, drawn: ResourceVector) -> QuotaProblem? {
+        if claim.isOffer { return quotas.refuses(offer: claim.role, claim.resources) }
+        guard claim.isOfPod else { return nil }
+        return quotas.problem(
+            role: claim.role, claim.resources, heedsGuarantees: claim.heedsGuarantees, drawn: drawn)
     }
 
     mutating func commitGroup(_ claims: [Claim]) -> [CommitResult] {

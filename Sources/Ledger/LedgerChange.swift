@@ -18,6 +18,9 @@ extension Ledger {
             public static let node = Kinds(rawValue: 16)
             /// Room is kept for a pod, or no longer.
             public static let nomination = Kinds(rawValue: 32)
+
+            /// What may allow more to somebody whom a quota holds back.
+            static let easing: Kinds = [.podGone, .shareReleased, .node]
         }
 
         /// Name of the node.
@@ -33,7 +36,8 @@ extension LedgerSnapshot.Node {
             nominated += claim.resources
             return
         }
-        used += claim.resources
+        // What is reserved for pods is counted by what they leave of it.
+        if !claim.isReserve { used += claim.resources }
         hostPorts += claim.hostPorts
         portRanges += claim.portRanges
         if claim.isOffer {
@@ -47,7 +51,7 @@ extension LedgerSnapshot.Node {
             nominated -= claim.resources
             return
         }
-        used -= claim.resources
+        if !claim.isReserve { used -= claim.resources }
         hostPorts.removeEach(claim.hostPorts)
         portRanges.removeEach(claim.portRanges)
         if claim.isOffer {

@@ -18,6 +18,8 @@ public struct LedgerSnapshot: Sendable {
         /// Ranges that are held as a whole, those of offers included; in no order.
         public internal(set) var portRanges: [ClosedRange<Int>] = []
         public internal(set) var offeredPortRanges: [ClosedRange<Int>] = []
+        /// What is reserved for roles and may be used by their pods; their `idle` parts are in `used`.
+        public internal(set) var reserves: [Reserve] = []
         public internal(set) var attributes: [String: String] = [:]
 
         init(name: String) {

@@ -87,6 +87,19 @@ public struct ResourceVector: Sendable, Hashable {
         combined(other) { Swift.max($0, $1) }
     }
 
+    /// The smaller amount of each.
+    public func minimum(_ other: ResourceVector) -> ResourceVector {
+        combined(other) { Swift.min($0, $1) }
+    }
+
+    /// Without what is negative.
+    public var positive: ResourceVector { maximum(ResourceVector()) }
+
+    /// The names of what there is any of, in a fixed order, without `pods`.
+    public var names: [String] {
+        ["cpu", "memory", "ephemeral-storage"].filter { self[$0] != 0 } + extended.keys.sorted()
+    }
+
     private static func saturated(_ amount: Int64) -> Int64 { min(max(amount, -(1 << 61)), 1 << 61) }
 
     private func combined(_ other: ResourceVector, _ operation: (Int64, Int64) -> Int64) -> ResourceVector {

@@ -138,6 +138,8 @@ public final class Master: Service, MasterGateway {
         ledger.onReclaim { [weak self] node, amount in
             self?.transact { $0.reclaim(node: node, amount) }
         }
+        ledger.onQuotaStrain { [weak self] in self?.transact { $0.relieveQuotas() } }
+        ledger.expectReservations()
     }
 
     // MARK: For others
@@ -315,10 +317,12 @@ public final class Master: Service, MasterGateway {
         let contents = inbox.take()
         transact { state in
             for framework in frameworks { state.recover(framework) }
+            state.fetchTime = (state.seconds - state.startTime) * 1000
             // Agents first without being judged, then what runs on them.
             state.isRecovered = true
             Self.apply(contents, to: &state)
         }
+        ledger.markReservationsKnown()
     }
 
     private static func apply(_ contents: MasterInbox.Contents, to state: inout MasterState) {

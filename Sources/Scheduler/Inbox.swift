@@ -1,4 +1,5 @@
 import ClusterClient
+import MesosModel
 import ObjectModel
 import Synchronization
 
@@ -12,6 +13,7 @@ final class Inbox: Sendable {
         var volumes: [String: VolumeView?] = [:]
         var classes: [String: StorageClassView?] = [:]
         var budgets: [ObjectKey: BudgetView?] = [:]
+        var roles: [String: RoleView?] = [:]
         /// Nodes where somebody else let go of a share.
         var released: Set<String> = []
         var failedBindings: [PodView] = []
@@ -53,7 +55,11 @@ final class Inbox: Sendable {
             defer { content = Content() }
             return content
         }
-        for (name, view) in taken.namespaces { core.set(name, namespaceLabels: view?.labels, now: now) }
+        for (name, view) in taken.namespaces {
+            core.set(name, role: view?.role, now: now)
+            core.set(name, namespaceLabels: view?.labels, now: now)
+        }
+        for (name, view) in taken.roles { core.set(name, quota: view) }
         for (name, view) in taken.nodes { core.set(name, node: view, now: now) }
         for (name, view) in taken.classes { core.set(name, storageClass: view, now: now) }
         for (name, view) in taken.volumes { core.set(name, volume: view, now: now) }
@@ -76,14 +82,19 @@ final class Inbox: Sendable {
     }
 }
 
-/// The part of a namespace that affinity reads.
+/// The part of a namespace that affinity and quotas read.
 struct NamespaceView: Sendable {
     var name: String
     var labels: [String: String]
+    /// The Mesos role that its pods count for.
+    var role: String
 
     init(_ object: Object) {
         name = object.name
         labels = object.metadata.labels
+        role =
+            object.tree["metadata"]["annotations"][MesosNames.roleAnnotation].string
+            ?? MesosNames.role(ofNamespace: object.name)
     }
 }
 

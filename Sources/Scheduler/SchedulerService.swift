@@ -2,6 +2,7 @@ public import ClusterClient
 import JSON
 public import Ledger
 public import Logging
+import MesosModel
 import ObjectModel
 public import ServiceLifecycle
 import Synchronization
@@ -27,18 +28,24 @@ public final class SchedulerService: Service {
     private let volumes: Informer<VolumeView>
     private let storageClasses: Informer<StorageClassView>
     private let budgets: Informer<BudgetView>
+    private let roles: Informer<RoleView>?
 
     /// Pods tried per pass, and writes that may be under way at once.
     private static let batch = 256
     private static let writers = 64
     private static let maximumPendingWrites = 4096
+    /// How long the first decision waits for who knows what is reserved.
+    private static let reservationsWait = Duration.seconds(5)
 
     /// - Parameters:
     ///   - client: its component is the source of events: `default-scheduler`.
     ///   - ledger: the cell state shared with other deciders.
+    ///   - heedsRoles: whether there are Mesos roles: their quotas hold for pods, and nothing is decided before those and
+    ///     what is reserved are known.
     ///   - schedulerName: pods that name another scheduler are left alone; none means this one.
     public init(
-        client: ClusterClient, ledger: Ledger = Ledger(), schedulerName: String = "default-scheduler", logger: Logger
+        client: ClusterClient, ledger: Ledger = Ledger(), heedsRoles: Bool = false,
+        schedulerName: String = "default-scheduler", logger: Logger
     ) {
         self.client = client
         self.ledger = ledger
@@ -58,6 +65,7 @@ public final class SchedulerService: Service {
             GroupVersionResource(group: "policy", version: "v1", resource: "poddisruptionbudgets"), client: client,
             logger: logger
         ) { BudgetView($0) }
+        roles = heedsRoles ? Informer(MesosNames.roles, client: client, logger: logger) { RoleView($0) } : nil
         subscribe()
     }
 
@@ -70,6 +78,7 @@ public final class SchedulerService: Service {
         volumes.subscribe { inbox.put($0, \.volumes) { $0.name } }
         storageClasses.subscribe { inbox.put($0, \.classes) { $0.name } }
         budgets.subscribe { inbox.put($0, \.budgets) { $0.key } }
+        roles?.subscribe { inbox.put($0, \.roles) { $0.name } }
         ledger.onChange(of: .shareReleased) { inbox.released(on: $0.map(\.node)) }
     }
 
@@ -81,6 +90,7 @@ public final class SchedulerService: Service {
                     self.budgets, self.recorder,
                 ]
                 for informer in informers { group.addTask { try await informer.run() } }
+                if let roles = self.roles { group.addTask { try await roles.run() } }
                 let writes = WriteQueue()
                 group.addTask { await self.write(writes) }
                 group.addTask { await self.bindVolumes() }
@@ -98,6 +108,8 @@ public final class SchedulerService: Service {
         await claims.waitUntilSynced()
         await volumes.waitUntilSynced()
         await storageClasses.waitUntilSynced()
+        await roles?.waitUntilSynced()
+        await ledger.waitForReservations(atMost: Self.reservationsWait)
         let core = SchedulerCore(ledger: ledger, schedulerName: schedulerName)
         let clock = ContinuousClock()
         while !Task.isCancelled {

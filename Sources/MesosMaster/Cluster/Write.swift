@@ -27,13 +27,21 @@ extension Master {
         case .framework(let id):
             let wanted = state.withLock { $0.object(ofFramework: id) }
             guard let wanted else { return try await client.delete(MesosNames.frameworks, ObjectKey(name: id)) }
-            try await put(MesosNames.frameworks, id, wanted)
+            try await timed { try await put(MesosNames.frameworks, id, wanted) }
         case .agent(let node):
             guard let wanted = state.withLock({ $0.object(ofAgent: node) }) else { return }
-            try await put(MesosNames.agents, node, wanted)
+            try await timed { try await put(MesosNames.agents, node, wanted) }
         case .pod(let key): try await writePod(key)
         case .task(let key): try await writeTask(key)
         }
+    }
+
+    /// Notes how long it takes, for metrics.
+    private func timed(_ write: () async throws -> Void) async throws {
+        let start = ContinuousClock.now
+        try await write()
+        let time = start.duration(to: .now)
+        state.withLock { $0.storeTimes.add(time) }
     }
 
     private func put(_ resource: GroupVersionResource, _ name: String, _ wanted: JSON) async throws {

@@ -85,10 +85,11 @@ extension MasterState {
             }
         }
         // One step: the offers' share becomes that of the pods to come and of what is reserved; the rest is free.
-        var given: [Claim.ID] = offerIDs.map { .offer(id: $0) }
+        var given = offerIDs.flatMap(Self.claims(ofOffer:))
         if let changed = agents[agent.id], !changed.reserved.isEmpty || !agent.reserved.isEmpty {
-            given.append(.reservation(id: "agent \(agent.node.name)"))
-            if let rest = reservationClaim(of: changed) { pool.claims.append(rest) }
+            given += reservationIDs(of: agent)
+            pool.claims += reservationClaims(of: changed)
+            if !changed.reserved.isEmpty { reservedNodes.insert(agent.node.name) }
         }
         ledger.exchange(given, for: pool.claims)
         refuse(pool.left, framework, pool.role, agent.id, filters)
@@ -111,6 +112,9 @@ extension MasterState {
                 return "Aggregated offers must be allocated to the same role"
             }
             common = (offer.agentID, offer.role)
+            if offer.isBoundByQuota, ledger.isAboveLimit(offer.role) {
+                return "Offer \(id) is beyond the quota of its role"
+            }
             guard let agent = agents[offer.agentID], agent.isReachable else {
                 return "Agent of offer \(id) is not there"
             }
@@ -218,7 +222,7 @@ extension MasterState {
         pool.claims.append(
             Claim(
                 .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name, resources: resources.vector,
-                portRanges: resources.portRanges))
+                portRanges: resources.portRanges, role: pool.role))
         var tree: JSON = [
             "apiVersion": "mesos.apus.dev/v1", "kind": "Task",
             "metadata": [
@@ -357,7 +361,7 @@ extension MasterState {
         pool.claims.append(
             Claim(
                 Self.launchClaim(made.key), node: pool.agent.node.name, resources: vector,
-                portRanges: resources.portRanges))
+                portRanges: resources.portRanges, role: pool.role))
         pool.launches.append(Launch(pod: made, object: nil, role: pool.role, tasks: tasks))
     }
 

@@ -166,7 +166,8 @@ extension MasterState {
         if agentOfNode[agent.node.name] == id { agentOfNode[agent.node.name] = nil }
         allocator.removeAgent(id)
         paused[id] = nil
-        ledger.remove(.reservation(id: "agent \(agent.node.name)"))
+        ledger.exchange(reservationIDs(of: agent), for: [])
+        reservedNodes.remove(agent.node.name)
         effects += [.observe(.agentRemoved(id: id)), .allocate]
     }
 

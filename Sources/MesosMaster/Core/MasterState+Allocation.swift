@@ -151,6 +151,10 @@ extension MasterState {
             guard let offer = offers[id] else { continue }
             tally.add(offer.resources, offer.frameworkID, offer.role)
         }
+        if ledger.hasQuotas || !agent.reserved.isEmpty {
+            countExactly(agent, &tally)
+            return tally.uses
+        }
         for key in otherPodsOfNode[agent.node.name] ?? [] {
             guard let pod = otherPods[key], !pod.isFinished else { continue }
             tally.add(
@@ -158,6 +162,35 @@ extension MasterState {
                 role(ofNamespace: key.namespace))
         }
         return tally.uses
+    }
+
+    /// Counts pods as the ledger does, by whose numbers offers are refused, and what they use of reservations as reserved.
+    private func countExactly(_ agent: AgentRecord, _ tally: inout UseTally) {
+        let claims = Dictionary(
+            ledger.claims(on: agent.node.name).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var drawn = drawnReservations(of: agent, unheldReservations(of: agent)).resources
+        for key in (otherPodsOfNode[agent.node.name] ?? []).sorted() {
+            guard let pod = otherPods[key], !pod.isFinished else { continue }
+            let claim = claims[.pod(uid: pod.uid)]
+            var amounts = Resources.amounts(of: claim?.resources ?? pod.requests)
+            let (framework, role) = (
+                pod.marathonApp.isEmpty ? Self.kubernetes : Self.marathon, role(ofNamespace: key.namespace)
+            )
+            for index in drawn.indices where claim?.reserveUse != ReserveUse.none {
+                guard let owner = drawn[index].reservationRole, MesosRoles.mayUse(role, reservation: owner),
+                    case .scalar(let value) = drawn[index].amount, let wanted = amounts[drawn[index].name]
+                else { continue }
+                let part = min(value, wanted)
+                guard part > 0 else { continue }
+                amounts[drawn[index].name] = wanted - part
+                drawn[index].amount = .scalar(value - part)
+                var resource = drawn[index]
+                resource.amount = .scalar(part)
+                tally.add(Resources([resource]), framework, role)
+            }
+            let rest = amounts.filter { $0.value > 0 }.map { MesosResource($0.key, .scalar($0.value)) }
+            tally.add(Resources(rest), framework, role)
+        }
     }
 
     // MARK: Cycles
@@ -170,6 +203,8 @@ extension MasterState {
             nextReview = now + .seconds(1)
             review()
         }
+        let start = ContinuousClock.now
+        defer { allocationTimes.add(start.duration(to: .now)) }
         takeStock()
         var made: [String: [JSON]] = [:]
         for offer in allocator.allocate(now: clock) {

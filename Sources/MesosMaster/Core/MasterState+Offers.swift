@@ -25,47 +25,6 @@ extension MasterState {
         return total
     }
 
-    /// Reserved resources that nobody uses and nobody is offered.
-    func idleReservations(of agent: AgentRecord) -> Resources {
-        var idle = agent.reserved
-        guard !idle.isEmpty else { return idle }
-        for id in agent.offers {
-            if let offer = offers[id] { idle -= offer.resources.unallocated.reservedPart }
-        }
-        for key in agent.tasks {
-            guard let task = tasks[key], !task.isTerminal else { continue }
-            idle -= task.resources.unallocated.reservedPart
-        }
-        for key in agent.executors {
-            if let executor = executors[key] { idle -= executor.resources.unallocated.reservedPart }
-        }
-        return idle
-    }
-
-    private static func reservationID(_ node: String) -> Claim.ID { .reservation(id: "agent \(node)") }
-
-    func reservationClaim(of agent: AgentRecord) -> Claim? {
-        let idle = idleReservations(of: agent)
-        guard !idle.isEmpty else { return nil }
-        return Claim(
-            .reservation(id: "agent \(agent.node.name)"), node: agent.node.name, resources: idle.vector,
-            portRanges: idle.portRanges)
-    }
-
-    /// Keeps what is reserved and idle out of everybody else's reach.
-    mutating func refreshReservations(agent id: String) {
-        guard let agent = agents[id] else { return }
-        if let claim = reservationClaim(of: agent) {
-            if ledger.claim(claim.id).map({ $0.resources == claim.resources && $0.portRanges == claim.portRanges })
-                != true
-            {
-                ledger.set(claim)
-            }
-        } else if !agent.reserved.isEmpty || ledger.claim(Self.reservationID(agent.node.name)) != nil {
-            ledger.remove(Self.reservationID(agent.node.name))
-        }
-    }
-
     /// What a node has free for everybody; empty when no pod could be added.
     func free(on agent: AgentRecord) -> Resources {
         guard let node = ledger.node(agent.node.name), node.isRegistered, node.free.pods > 0 else { return Resources() }
@@ -92,17 +51,21 @@ extension MasterState {
             json: json(ofOffer: id, allocated, framework, offer.role, agent), madeAt: now)
         // What nobody reserved has to be free still.
         let free = resources.unreserved
-        let claim = Claim(.offer(id: id), node: node, resources: free.vector, portRanges: free.portRanges)
+        let claim = Claim(
+            .offer(id: id), node: node, resources: free.vector, portRanges: free.portRanges, role: offer.role)
+        let reserved = resources.reservedPart
+        if !reserved.isEmpty, !idleReservations(of: agent).contains(reserved) { return nil }
         guard ledger.commit([claim])[0].isCommitted else { return nil }
         offers[id] = record
         agents[agent.id]?.offers.insert(id)
         frameworks[framework.id]?.offers.insert(id)
-        if !resources.reservedPart.isEmpty {
+        if !reserved.isEmpty {
             // A part of the reservation's claim becomes the offer's in one step.
-            let whole = Claim(
-                .offer(id: id), node: node, resources: resources.vector, portRanges: resources.portRanges)
-            let rest = agents[agent.id].flatMap { reservationClaim(of: $0) }
-            ledger.exchange([claim.id, Self.reservationID(node)], for: [whole] + (rest.map { [$0] } ?? []))
+            let part = Claim(
+                Self.reservedClaim(ofOffer: id), node: node, resources: reserved.vector,
+                portRanges: reserved.portRanges, role: offer.role)
+            ledger.exchange(
+                reservationIDs(of: agent), for: [part] + (agents[agent.id].map(reservationClaims(of:)) ?? []))
         }
         return record
     }
@@ -146,13 +109,11 @@ extension MasterState {
     mutating func withdraw(_ id: String) {
         guard let offer = offers[id] else { return }
         forgetOffer(id)
-        guard let agent = agents[offer.agentID] else { return ledger.remove(.offer(id: id)) }
-        if agent.reserved.isEmpty {
-            ledger.remove(.offer(id: id))
-        } else {
-            let rest = reservationClaim(of: agent)
+        if let agent = agents[offer.agentID], !agent.reserved.isEmpty {
             ledger.exchange(
-                [.offer(id: id), Self.reservationID(agent.node.name)], for: rest.map { [$0] } ?? [])
+                Self.claims(ofOffer: id) + reservationIDs(of: agent), for: reservationClaims(of: agent))
+        } else {
+            ledger.exchange(Self.claims(ofOffer: id), for: [])
         }
         effects.append(.allocate)
     }
@@ -182,6 +143,22 @@ extension MasterState {
         // What was taken back is for whoever asked, not for the next offer.
         paused[agent.id] = now + .seconds(1)
         staleAgents.insert(agent.id)
+    }
+
+    /// Takes back the newest offers that are beyond a limit, or that are made of what guarantees need: pods took the rest.
+    mutating func relieveQuotas() {
+        let newest = offers.values.filter(\.isBoundByQuota).sorted { $0.madeAt > $1.madeAt }
+        for role in ledger.quotas().rolesAboveLimit {
+            for offer in newest where MesosRoles.top(of: offer.role) == role {
+                guard ledger.isAboveLimit(role) else { break }
+                rescind(offer.id)
+            }
+        }
+        let rules = ledger.quotas().rules
+        for offer in newest where rules[MesosRoles.top(of: offer.role)]?.guarantees.isZero != false {
+            guard ledger.quotas().isShort else { break }
+            rescind(offer.id)
+        }
     }
 
     /// Takes back offers that are too old.

@@ -45,6 +45,7 @@ extension MasterState {
         _ operation: JSON, id: String?, on agent: String, framework: String, _ state: String, _ message: String?,
         _ converted: Resources
     ) {
+        countOperation(operation, state)
         // Nobody asked to hear of it.
         guard let id else { return }
         let uuid = FrameworkIDs.uuid()
@@ -58,6 +59,13 @@ extension MasterState {
             uuid: uuid.text, frameworkID: framework, operationID: id, agentID: agent, info: operation, status: status)
         while operations.count > 10_000 { operations.removeFirst() }
         sendOperation(uuid.text)
+    }
+
+    /// Counts an operation that came to its end, for metrics.
+    private mutating func countOperation(_ operation: JSON, _ state: String) {
+        let end = state.dropFirst("OPERATION_".count).lowercased()
+        let type = (operation["type"].string ?? "unknown").lowercased()
+        for name in ["total", end, "\(type)/total", "\(type)/\(end)"] { count("operations/" + name) }
     }
 
     // MARK: Of operators
@@ -76,6 +84,7 @@ extension MasterState {
             throw MesosError(.invalid, "Insufficient resources: \(change.taken.description) is not free on the agent")
         }
         convert(change, on: id)
+        countOperation(operation, "OPERATION_FINISHED")
         refreshReservations(agent: id)
         effects.append(.allocate)
     }

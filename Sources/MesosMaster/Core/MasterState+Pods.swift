@@ -297,7 +297,7 @@ extension MasterState {
             ledger.set(
                 Claim(
                     .reservation(id: Self.claimID(key)), node: task.node, resources: task.resources.vector,
-                    portRanges: task.resources.portRanges))
+                    portRanges: task.resources.portRanges, role: role))
             if object.status["updates"].elements.isEmpty, state != "TASK_STAGING" { task.state = state }
         }
         tasks[key] = task

@@ -74,14 +74,7 @@ struct LegacyMetrics {
                 values["\(prefix)/roles/\(role)/suppressed"] = framework.record.suppressedRoles.contains(role) ? 1 : 0
             }
         }
-        for role in state.roles.values where !role.quota.members.isEmpty {
-            for (list, name) in [("guarantees", "guarantee"), ("limits", "limit")] {
-                for (resource, amount) in role.quota[list].members {
-                    values["allocator/mesos/quota/roles/\(role.role)/resources/\(resource)/\(name)"] =
-                        amount["value"].double ?? amount.double ?? 0
-                }
-            }
-        }
+        values.merge(AllocatorMetrics(state, roles: view.roleNames).values) { _, new in new }
         for (name, value) in SystemStats.values { values["system/\(name)"] = value }
         all = values.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }

@@ -78,6 +78,9 @@ public struct OfferRecord: Sendable {
     /// The offer as it was sent.
     public let json: JSON
     public let madeAt: ContinuousClock.Instant
+
+    /// False when all of it is reserved: quotas count that anyway.
+    var isBoundByQuota: Bool { !resources.unreserved.scalarQuantities.isEmpty }
 }
 
 /// A question to a framework whether its resources may be taken for maintenance.

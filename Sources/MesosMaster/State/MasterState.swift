@@ -90,12 +90,19 @@ public struct MasterState: Sendable {
     var allocator: Allocator
     /// Agents of which the allocator has to be told.
     var staleAgents: Set<String> = []
+    /// Milliseconds that cycles of the allocator and writes of what must not be forgotten took.
+    var allocationTimes = SampleWindow()
+    var storeTimes = SampleWindow()
+    /// Milliseconds until everything in the store had been read.
+    var fetchTime: Double?
     /// What the allocator was told of the ledger.
     var ledgerView = LedgerSnapshot()
     /// Agents that nobody is offered until then: what was taken back is for whoever asked.
     var paused: [String: ContinuousClock.Instant] = [:]
     /// When offers are looked at that may be too old, or too many.
     var nextReview: ContinuousClock.Instant
+    /// Nodes with claims for what is reserved of them.
+    var reservedNodes: Set<String> = []
     /// Pods of others, by node.
     var otherPodsOfNode: [String: Set<ObjectKey>] = [:]
     let origin = ContinuousClock.now

@@ -1,4 +1,5 @@
 import Ledger
+import MesosModel
 import ObjectModel
 
 /// Everything about nodes that is read for every pod, in dense arrays by slot.
@@ -8,6 +9,8 @@ struct NodeTable {
         var isPresent = false
         /// Host ports, extended resources or nominated pods must be looked at.
         var hasExtras = false
+        /// Something is reserved for pods of a role.
+        var hasReserves = false
         var allocatableCPU: Int64 = 0
         var allocatableMemory: Int64 = 0
         var allocatableDisk: Int64 = 0
@@ -31,6 +34,7 @@ struct NodeTable {
         /// The part of `used` and `portRanges` that outstanding offers hold.
         var offered = ResourceVector()
         var offeredRanges: [ClosedRange<Int>] = []
+        var reserves: [LedgerSnapshot.Reserve] = []
         var pods: [String: PodView] = [:]
         /// Pods that preemption makes room for here.
         var nominated: [PodView] = []
@@ -60,6 +64,18 @@ struct NodeTable {
     private(set) var presentCount = 0
     /// How many nodes have an image.
     private(set) var imageNodes: [String: Int] = [:]
+
+    /// The Mesos roles of namespaces.
+    private(set) var roles: [String: String] = [:]
+
+    /// The role that pods of a namespace count for.
+    func role(ofNamespace name: String) -> String { roles[name] ?? MesosNames.role(ofNamespace: name) }
+
+    /// Notes the role of a namespace; nil: it does not exist.
+    mutating func set(role: String?, ofNamespace name: String) {
+        roles[name] = role
+        for slot in rows.indices where rows[slot].hasReserves { touch(slot) }
+    }
 
     /// Slots in the order of their changes, for those who keep results per node.
     private(set) var changes: [Int32] = []
@@ -182,7 +198,7 @@ struct NodeTable {
             && extras[slot].allocatable.extended == allocatable.extended
             && extras[slot].used.extended == used.extended && extras[slot].ports == node.hostPorts
             && extras[slot].offered == node.offered && extras[slot].portRanges == node.portRanges
-            && extras[slot].offeredRanges == node.offeredPortRanges
+            && extras[slot].offeredRanges == node.offeredPortRanges && extras[slot].reserves == node.reserves
         if isSame { return }
         row.allocatableCPU = allocatable.milliCPU
         row.allocatableMemory = allocatable.memory
@@ -199,6 +215,8 @@ struct NodeTable {
         extras[slot].portRanges = node.portRanges
         extras[slot].offered = node.offered
         extras[slot].offeredRanges = node.offeredPortRanges
+        extras[slot].reserves = node.reserves
+        rows[slot].hasReserves = !node.reserves.isEmpty
         updateFlag(slot)
         touch(slot)
     }
@@ -206,7 +224,7 @@ struct NodeTable {
     /// Adds (`sign` 1) or takes back a claim that the ledger does not know yet.
     /// - Parameter ports: the ports that were chosen for the pod.
     mutating func charge(_ slot: Int, _ template: PodTemplate, ports: [Int], sign: Int64) {
-        let request = template.requests
+        let request = rows[slot].hasReserves && sign > 0 ? draw(slot, template) : template.requests
         rows[slot].usedCPU += sign * request.milliCPU
         rows[slot].usedMemory += sign * request.memory
         rows[slot].usedDisk += sign * request.ephemeralStorage
@@ -222,6 +240,20 @@ struct NodeTable {
         }
         updateFlag(slot)
         touch(slot)
+    }
+
+    /// Takes of reservations what a pod may, as the ledger will.
+    /// - Returns: what is left to be counted.
+    private mutating func draw(_ slot: Int, _ template: PodTemplate) -> ResourceVector {
+        guard template.reserveUse != .none else { return template.requests }
+        let role = role(ofNamespace: template.namespace)
+        var left = template.requests
+        for index in extras[slot].reserves.indices where extras[slot].reserves[index].serves(role) {
+            let taken = left.minimum(extras[slot].reserves[index].idle)
+            extras[slot].reserves[index].draw(taken)
+            left -= taken
+        }
+        return left
     }
 
     mutating func updateFlag(_ slot: Int) {

@@ -125,13 +125,16 @@ final class PodClass {
     /// NodeResourcesFit and NodePorts, with room kept for pods that preemption made room for.
     private func fits(_ slot: Int, _ table: NodeTable) -> Bool {
         let row = table.rows[slot]
+        if row.hasReserves || template.reserveUse == .only {
+            return NodeFit.problems(template, table, slot, excluding: "").isEmpty
+        }
         let request = template.requests
         if row.usedPods + request.pods > row.allocatablePods { return false }
         if request.milliCPU > 0, row.usedCPU + request.milliCPU > row.allocatableCPU { return false }
         if request.memory > 0, row.usedMemory + request.memory > row.allocatableMemory { return false }
         if request.ephemeralStorage > 0, row.usedDisk + request.ephemeralStorage > row.allocatableDisk { return false }
         if !row.hasExtras { return request.extended.isEmpty }
-        return NodeFit.problems(template, table.extras[slot], excluding: "").isEmpty
+        return NodeFit.problems(template, table, slot, excluding: "").isEmpty
     }
 }
 

@@ -9,23 +9,30 @@ extension SchedulerCore {
         var decisions: [Decision] = gatedToReport.map { .gated($0) }
         gatedToReport = []
         var chosen: [(entry: SchedulingQueue.Entry, slot: Int, ports: [Int], volumes: VolumePlan)] = []
+        var quotas = refreshQuotas(now: now)
         var tried = 0
         while tried < limit, let entry = queue.pop(now: now) {
             tried += 1
             let pod = entry.pod
+            if let quotas, isHeldBack(entry, quotas, now: now, &decisions) { continue }
             if let (slot, volumes) = choose(pod), let ports = choosePorts(pod, slot) {
                 table.charge(slot, pod.template, ports: ports, sign: 1)
                 placed[pod.uid] = Placed(pod: pod, slot: slot, isAssumed: true, ports: ports, attempts: entry.attempts)
                 settle(pod, slot, sign: 1)
                 denominate(pod.uid, isCommitting: true)
                 assume(volumes, for: pod, slot)
+                quotas?.charge(role: table.role(ofNamespace: pod.key.namespace), pod.template.requests)
                 chosen.append((entry, slot, ports, volumes))
             } else if let decision = reject(entry, now: now) {
                 decisions.append(decision)
             }
         }
         let results = ledger.commit(
-            chosen.map { $0.entry.pod.assumedClaim(on: table.names[$0.slot], ports: $0.ports) })
+            chosen.map {
+                let pod = $0.entry.pod
+                return pod.assumedClaim(
+                    on: table.names[$0.slot], ports: $0.ports, role: table.role(ofNamespace: pod.key.namespace))
+            })
         for ((entry, slot, ports, volumes), result) in zip(chosen, results) {
             if result.isCommitted {
                 let node = table.names[slot]
@@ -39,9 +46,17 @@ extension SchedulerCore {
             placed[entry.pod.uid] = nil
             forgetVolumes(of: entry.pod.uid)
             settle(entry.pod, slot, sign: -1)
-            table.charge(slot, entry.pod.template, ports: ports, sign: -1)
+            if table.rows[slot].hasReserves, let node = ledger.node(table.names[slot]) {
+                table.refresh(slot, from: node)
+            } else {
+                table.charge(slot, entry.pod.template, ports: ports, sign: -1)
+            }
             ledger.remove(.nomination(uid: entry.pod.uid))
-            queue.putBack(entry)
+            if case .overQuota(let problem) = result {
+                decisions.append(holdBack(entry, problem, now: now))
+            } else {
+                queue.putBack(entry)
+            }
         }
         return decisions
     }
@@ -100,7 +115,7 @@ extension SchedulerCore {
     /// Everything about one node in full; for the few that are asked about by name.
     func isFeasible(_ pod: PodView, _ slot: Int, _ needs: VolumeNeeds) -> Bool {
         guard let node = table.views[slot], NodeFilters.rejection(pod.template, node).isEmpty,
-            NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid).isEmpty,
+            NodeFit.problems(pod.template, table, slot, excluding: pod.uid).isEmpty,
             matchesVolumes(needs, slot)
         else { return false }
         let matching = terms.matching(pod)

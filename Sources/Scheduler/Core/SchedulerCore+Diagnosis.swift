@@ -87,7 +87,7 @@ extension SchedulerCore {
         } else if rejection.contains(.constraint) {
             diagnosis.add(MarathonConstraint.reason)
             diagnosis.rejectedBy.insert(.nodeAffinity)
-        } else if case let problems = NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid),
+        } else if case let problems = NodeFit.problems(pod.template, table, slot, excluding: pod.uid),
             !problems.isEmpty
         {
             for problem in problems {
@@ -128,7 +128,7 @@ extension SchedulerCore {
     }
 
     private func isFeasibleWithoutOffers(_ pod: PodView, _ slot: Int) -> Bool {
-        guard NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid, isOffered: false).isEmpty,
+        guard NodeFit.problems(pod.template, table, slot, excluding: pod.uid, isOffered: false).isEmpty,
             case .needs(let needs) = volumeNeeds(of: pod), matchesVolumes(needs, slot)
         else { return false }
         return PodRules(pod, self, matching: terms.matching(pod)).rejection(slot, table) == nil

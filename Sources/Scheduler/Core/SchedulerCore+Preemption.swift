@@ -78,7 +78,7 @@ extension SchedulerCore {
         _ pod: PodView, _ slot: Int, without removed: [PodView], _ needs: VolumeNeeds
     ) -> Bool {
         guard matchesVolumes(needs, slot),
-            NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid, removed: removed).isEmpty
+            NodeFit.problems(pod.template, table, slot, excluding: pod.uid, removed: removed).isEmpty
         else { return false }
         for victim in removed { terms.change(victim, slot: slot, sign: -1) }
         defer { for victim in removed { terms.change(victim, slot: slot, sign: 1) } }

@@ -53,6 +53,10 @@ final class SchedulerCore {
     var claims: [ObjectKey: ClaimView] = [:]
     var volumes: [String: VolumeView] = [:]
     var budgets: [ObjectKey: BudgetView] = [:]
+    /// Quotas of Mesos roles, by the names of their objects.
+    var quotas: [String: RoleView] = [:]
+    /// What was known of quotas when pods that they hold back were last looked at.
+    var quotaEases: UInt64 = 0
     /// Placed pods per priority: whether preemption can help at all.
     var placedPriorities: [Int: Int] = [:]
 
@@ -132,6 +136,18 @@ final class SchedulerCore {
         queue.move(.podAffinity, now: now) { _ in true }
     }
 
+    /// The Mesos role of a namespace; nil: there is no such namespace.
+    func set(_ name: String, role: String?, now: Instant) {
+        guard table.roles[name] != role else { return }
+        let old = table.role(ofNamespace: name)
+        table.set(role: role, ofNamespace: name)
+        quotaEases = 0
+        guard table.role(ofNamespace: name) != old else { return }
+        for held in placed.values where held.pod.key.namespace == name && !held.isAssumed {
+            ledger.set(held.pod.boundClaim(on: table.names[held.slot], role: table.role(ofNamespace: name)))
+        }
+    }
+
     func set(_ key: ObjectKey, budget: BudgetView?) {
         budgets[key] = budget
     }
@@ -164,7 +180,7 @@ final class SchedulerCore {
         if let held = placed[pod.uid] {
             if table.names[held.slot] == node {
                 // Confirmed, or changed in place (labels, resize, deletion).
-                ledger.set(pod.boundClaim(on: node))
+                ledger.set(pod.boundClaim(on: node, role: table.role(ofNamespace: pod.key.namespace)))
                 let isSame =
                     held.pod.labels == pod.labels && held.pod.template == pod.template
                     && held.pod.isTerminating == pod.isTerminating
@@ -182,7 +198,7 @@ final class SchedulerCore {
             unplace(pod.uid, now: now)
         }
         let slot = table.slot(of: node)
-        ledger.set(pod.boundClaim(on: node))
+        ledger.set(pod.boundClaim(on: node, role: table.role(ofNamespace: pod.key.namespace)))
         placed[pod.uid] = Placed(pod: pod, slot: slot, isAssumed: false)
         settle(pod, slot, sign: 1)
         wake(.podPlaced, slot: slot, now: now)
@@ -277,7 +293,7 @@ final class SchedulerCore {
     private func couldFit(_ pod: PodView, _ slot: Int, _ reasons: RejectedBy) -> Bool {
         if !pod.template.isNodeLocal, !reasons.isDisjoint(with: [.podAffinity, .spread]) { return true }
         guard let node = table.views[slot], NodeFilters.rejection(pod.template, node).isEmpty else { return false }
-        return NodeFit.problems(pod.template, table.extras[slot], excluding: pod.uid).isEmpty
+        return NodeFit.problems(pod.template, table, slot, excluding: pod.uid).isEmpty
     }
 
     /// Counts all terms afresh.

@@ -13,6 +13,8 @@ struct RejectedBy: OptionSet, Sendable, Hashable {
     static let podAffinity = RejectedBy(rawValue: 128)
     /// No node at all.
     static let noNodes = RejectedBy(rawValue: 256)
+    /// A quota of a Mesos role: no node was asked.
+    static let quota = RejectedBy(rawValue: 512)
 
     /// What a change of a node can cure.
     static let node: RejectedBy = [
@@ -149,6 +151,16 @@ struct SchedulingQueue {
             }
             leave(.unschedulable, uid)
             if entry.backoffUntil > now { makeWaiting(uid) } else { makeActive(uid) }
+        }
+    }
+
+    /// The same, asking the pods of the highest priority first, and of these the oldest: for what only some can get.
+    mutating func moveInOrder(_ reasons: RejectedBy, now: Instant, helps: (PodView) -> Bool) {
+        let waiting = unschedulable.compactMap { entries[$0] }.filter { !$0.rejectedBy.isDisjoint(with: reasons) }
+            .sorted { ($1.pod.priority, $0.pod.created, $0.stamp) < ($0.pod.priority, $1.pod.created, $1.stamp) }
+        for entry in waiting where helps(entry.pod) {
+            leave(.unschedulable, entry.pod.uid)
+            if entry.backoffUntil > now { makeWaiting(entry.pod.uid) } else { makeActive(entry.pod.uid) }
         }
     }
 

@@ -1,5 +1,6 @@
 import JSON
 import Ledger
+import MesosModel
 import ObjectModel
 
 /// What the scheduler reads of a Pod; made once per version.
@@ -63,14 +64,19 @@ final class PodView: Sendable {
     var hostPorts: [HostPort] { template.hostPorts(assigned: assignedPorts) }
 
     /// The share of the node that the pod holds.
-    func boundClaim(on node: String) -> Claim {
-        Claim(.boundPod(uid: uid), node: node, resources: template.requests, hostPorts: hostPorts)
+    func boundClaim(on node: String, role: String) -> Claim {
+        claim(.boundPod(uid: uid), node, hostPorts, role)
     }
     /// The share that it would hold with ports that were chosen for it.
-    func assumedClaim(on node: String, ports: [Int]) -> Claim {
-        Claim(
-            .assumedPod(uid: uid), node: node, resources: template.requests,
-            hostPorts: template.hostPorts(assigned: ports))
+    func assumedClaim(on node: String, ports: [Int], role: String) -> Claim {
+        claim(.assumedPod(uid: uid), node, template.hostPorts(assigned: ports), role)
+    }
+
+    private func claim(_ owner: Claim.Owner, _ node: String, _ ports: [HostPort], _ role: String) -> Claim {
+        var claim = Claim(owner, node: node, resources: template.requests, hostPorts: ports, role: role)
+        claim.reserveUse = template.reserveUse
+        claim.heedsGuarantees = template.heedsGuarantees
+        return claim
     }
 }
 
@@ -103,6 +109,13 @@ struct PodTemplate: Sendable, Hashable {
     var volumeClaims: [String]
     /// Uid of the controller, for the default spreading; empty for bare pods.
     var owner: String
+    /// How the pods stand to what is reserved for their role.
+    var reserveUse = ReserveUse.first
+
+    /// False for those without which the cluster does not work: they do not wait for guarantees of roles.
+    var heedsGuarantees: Bool { namespace != "kube-system" && priority < Self.systemPriority }
+    /// Of `system-cluster-critical`; that of `system-node-critical` is higher.
+    private static let systemPriority = 2_000_000_000
 
     /// True when a node's fitness depends on that node alone.
     var isNodeLocal: Bool {
@@ -165,6 +178,10 @@ struct PodTemplate: Sendable, Hashable {
                 )
             }
         }
+        // Tasks of frameworks say which reservations they use, and the master counts them.
+        if metadata.labels[MesosNames.frameworkLabel] != nil, metadata.labels[MesosNames.marathonAppLabel] == nil {
+            reserveUse = .none
+        }
         if !annotations.members.isEmpty { read(annotations, labels: metadata.labels) }
     }
 
@@ -174,8 +191,16 @@ struct PodTemplate: Sendable, Hashable {
             for transport in request.transports { hostPorts.append(HostPort(transport: transport, port: request.port)) }
         }
         constraints = MarathonConstraint.parse(annotations[MarathonConstraint.annotation].string)
+        if let accepted = annotations[Self.acceptedRolesKey].string,
+            let roles = (try? JSON.parse(accepted))?.elements.compactMap(\.string), !roles.isEmpty
+        {
+            reserveUse = roles.allSatisfy { $0 == "*" } ? .none : roles.contains("*") ? .first : .only
+        }
         if !constraints.isEmpty { constraintGroup = labels[MarathonConstraint.groupLabel] ?? "" }
     }
+
+    /// Annotation: Marathon's `acceptedResourceRoles`, a list in JSON.
+    private static let acceptedRolesKey = "marathon.apus.dev/accepted-resource-roles"
 
     /// A name without tag or digest means `:latest`.
     private static func normalizedImage(_ image: String) -> String {

@@ -7,6 +7,8 @@ enum NodeFit {
         /// Not enough ports of the range that ports are chosen from.
         case dynamicPorts
         case insufficient(String)
+        /// Not enough of it is reserved for the pod's role, and it wants nothing else.
+        case unreserved(String)
 
         /// kube-scheduler's words.
         var reason: String {
@@ -15,19 +17,31 @@ enum NodeFit {
             case .dynamicPorts: "node(s) didn't have free host ports"
             case .insufficient("pods"): "Too many pods"
             case .insufficient(let name): "Insufficient \(name)"
+            case .unreserved(let name): "node(s) didn't have enough \(name) reserved for the resource role"
             }
         }
         var rejectedBy: RejectedBy { self == .ports || self == .dynamicPorts ? .ports : .fit }
     }
 
+    /// The same for a node of the table.
+    static func problems(
+        _ template: PodTemplate, _ table: NodeTable, _ slot: Int, excluding uid: String, removed: [PodView] = [],
+        isOffered: Bool = true
+    ) -> [Problem] {
+        let role = table.extras[slot].reserves.isEmpty ? "" : table.role(ofNamespace: template.namespace)
+        return problems(
+            template, table.extras[slot], role: role, excluding: uid, removed: removed, isOffered: isOffered)
+    }
+
     /// What keeps the pod from the node; nominated pods of its priority or higher count as if they were there.
     /// - Parameters:
+    ///   - role: the pod's, when something is reserved on the node.
     ///   - uid: the pod itself, which may be nominated here.
     ///   - removed: pods that are taken to be gone.
     ///   - isOffered: whether outstanding offers count.
     static func problems(
-        _ template: PodTemplate, _ extras: NodeTable.Extras, excluding uid: String, removed: [PodView] = [],
-        isOffered: Bool = true
+        _ template: PodTemplate, _ extras: NodeTable.Extras, role: String, excluding uid: String,
+        removed: [PodView] = [], isOffered: Bool = true
     ) -> [Problem] {
         var used = extras.used
         var ports = extras.ports
@@ -38,6 +52,22 @@ enum NodeFit {
                 if let index = ranges.firstIndex(of: range) { ranges.remove(at: index) }
             }
         }
+        var drawn = ResourceVector()
+        if template.reserveUse != .none {
+            // What pods that go leave of a reservation is the reservation's again.
+            let room = extras.reserves.reduce(into: ResourceVector()) { sum, reserve in
+                guard reserve.serves(role) else { return }
+                let own = removed.filter { $0.template.reserveUse != .none && $0.key.namespace == template.namespace }
+                let left = own.reduce(into: ResourceVector()) { $0 += $1.template.requests }
+                sum += reserve.idle + left.minimum(reserve.whole - reserve.idle)
+            }
+            drawn = template.requests.minimum(room)
+            if template.reserveUse == .only {
+                let missing = (template.requests - drawn).names
+                if !missing.isEmpty { return missing.map(Problem.unreserved) }
+            }
+        }
+        used -= drawn
         for pod in removed {
             used -= pod.template.requests
             for port in pod.hostPorts {

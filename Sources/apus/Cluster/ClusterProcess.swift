@@ -81,7 +81,8 @@ struct ClusterProcess: Sendable {
             configuration: controllerConfiguration, logger: logger)
         // Who holds what on which node: one truth for pods and offers.
         let ledger = Ledger()
-        let scheduler = SchedulerService(client: client("default-scheduler"), ledger: ledger, logger: logger)
+        let scheduler = SchedulerService(
+            client: client("default-scheduler"), ledger: ledger, heedsRoles: true, logger: logger)
         let windows = Windows.make(
             plan, ledger: ledger, node: node, access: WindowAuthorizer.access(authorizer),
             client: meteringClient, logger: logger)
