@@ -132,7 +132,9 @@ struct TestState {
     }
 
     /// A pod of Kubernetes's own, bound to a node.
-    mutating func addPod(_ name: String, namespace: String = "default", node: Int = 0, cpu: String) {
+    mutating func addPod(
+        _ name: String, namespace: String = "default", node: Int = 0, cpu: String, claim: Claim? = nil
+    ) {
         let pod = MasterPod(
             Object([
                 "apiVersion": "v1", "kind": "Pod",
@@ -142,8 +144,14 @@ struct TestState {
                     "containers": [["name": "c", "resources": ["requests": ["cpu": .string(cpu), "memory": "64Mi"]]]],
                 ], "status": ["phase": "Running"],
             ]))
-        ledger.set(Claim(.boundPod(uid: name), node: pod.node, resources: pod.requests))
+        ledger.set(claim ?? Claim(.boundPod(uid: name), node: pod.node, resources: pod.requests))
         state.set(pod: pod, at: pod.key)
+    }
+
+    /// The same pod is gone.
+    mutating func remove(_ name: String, namespace: String) {
+        ledger.remove(.pod(uid: name))
+        if let pod = state.otherPods[ObjectKey(namespace: namespace, name: name)] { state.set(gone: pod) }
     }
 
     mutating func setRole(_ role: String, weight: Double = 1, quota: JSON = .null) {

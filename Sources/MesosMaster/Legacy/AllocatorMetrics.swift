@@ -1,5 +1,6 @@
 import Allocator
 import JSON
+import Ledger
 import MesosModel
 
 /// Metrics of the allocator, of what is stored and of operations, by Mesos's names.
@@ -19,7 +20,9 @@ struct AllocatorMetrics {
             values["\(prefix)/offer_filters/roles/\(role)/active"] = Double(filters[role] ?? 0)
         }
         for role in state.roles.values where !role.quota.members.isEmpty {
-            let consumed = state.allocator.quota(of: role.role).consumed
+            // The ledger counts even while there is no framework, and the allocator is told of nothing.
+            let held = state.ledger.quotas().held(by: role.role).map { Resources.amounts(of: $0) } ?? [:]
+            let consumed = held.isEmpty ? state.allocator.quota(of: role.role).consumed : held
             for (list, name) in [("guarantees", "guarantee"), ("limits", "limit")] {
                 for (resource, amount) in role.quota[list].members {
                     let path = "\(prefix)/quota/roles/\(role.role)/resources/\(resource)"
