@@ -140,9 +140,29 @@ import Testing
     func pool() throws {
         let pool = try #require(AddressPool("10.64.3.0/22", maskSize: 24))
         #expect((0..<pool.count).map { pool[$0] } == ["10.64.0.0/24", "10.64.1.0/24", "10.64.2.0/24", "10.64.3.0/24"])
-        #expect(pool.first { $0 != "10.64.0.0/24" } == "10.64.1.0/24")
         #expect(AddressPool("10.64.0.0/28", maskSize: 24) == nil)
         #expect(AddressPool("fd00::/16", maskSize: 24) == nil)
+    }
+
+    @Test("No two nodes are given the same range, and that of a node that went is given again")
+    func ranges() throws {
+        let pool = try #require(AddressPool("10.64.0.0/22", maskSize: 24))
+        var ranges = NodeRanges()
+        ranges.see("10.64.1.0/24", of: "old")
+        #expect(ranges.give("a", from: pool) == "10.64.0.0/24")
+        #expect(ranges.give("b", from: pool) == "10.64.2.0/24")
+        #expect(ranges.give("a", from: pool) == "10.64.0.0/24", "asked again before it is seen")
+        ranges.see("10.64.0.0/24", of: "a")
+        ranges.see("10.64.1.0/24", of: "twin")
+        #expect(ranges.give("c", from: pool) == "10.64.3.0/24")
+        #expect(ranges.give("d", from: pool) == nil)
+        ranges.forget("old")
+        #expect(ranges.give("d", from: pool) == nil, "another node has it, too")
+        ranges.forget("twin")
+        ranges.withdraw("b")
+        #expect(ranges.give("d", from: pool) == "10.64.1.0/24")
+        #expect(ranges.give("e", from: pool) == "10.64.2.0/24")
+        #expect(ranges.isSeen("a") && !ranges.isSeen("c"))
     }
 }
 

@@ -8,10 +8,9 @@ struct NodeAddressController: Controller {
     private let context: ControllerContext
     private let loop: ReconcileLoop
     private let pool: AddressPool
-    /// Given out by this process, perhaps not in the cache yet: node by range.
-    private let given = Given()
-    private final class Given: Sendable {
-        let nodes = Mutex<[String: String]>([:])
+    private let known = Known()
+    private final class Known: Sendable {
+        let ranges = Mutex(NodeRanges())
     }
 
     /// Nil when no range is configured, or the range is no IPv4 range that nodes' ranges fit in.
@@ -32,8 +31,18 @@ struct NodeAddressController: Controller {
             workers: 1, logger: logger, prepare: { await informers.nodes.waitUntilSynced() },
             resync: { informers.nodes.keys })
         self.loop = loop
-        informers.nodes.subscribe { event in
-            if let node = event.versions.new { loop.queue.add(node.key) }
+        informers.nodes.subscribe { [known] event in
+            switch event {
+            case .added(let node), .modified(_, let node):
+                // The range of a node never changes: most events have nothing that is looked for.
+                if known.ranges.withLock({ $0.isSeen(node.name) }) { return }
+                if let range = node.tree["spec"]["podCIDR"].string, !range.isEmpty {
+                    known.ranges.withLock { $0.see(range, of: node.name) }
+                } else {
+                    loop.queue.add(node.key)
+                }
+            case .deleted(let node): known.ranges.withLock { $0.forget(node.name) }
+            }
         }
     }
 
@@ -42,28 +51,77 @@ struct NodeAddressController: Controller {
     }
 
     private func reconcile(_ key: ObjectKey) async throws {
-        let nodes = context.informers.nodes
-        guard let node = nodes[key], node.tree["spec"]["podCIDR"].string ?? "" == "" else { return }
-        var used: Set<String> = []
-        for node in nodes.all { if let range = node.tree["spec"]["podCIDR"].string { used.insert(range) } }
-        let pending = given.nodes.withLock { given in
-            given = given.filter { nodes[ObjectKey(name: $0.value)] != nil }
-            return given
-        }
-        let mine = pending.first { $0.value == key.name }?.key
-        guard let range = mine ?? pool.first(where: { !used.contains($0) && pending[$0] == nil }) else {
+        guard let node = context.informers.nodes[key], !known.ranges.withLock({ $0.isSeen(key.name) }) else { return }
+        guard let range = known.ranges.withLock({ $0.give(key.name, from: pool) }) else {
             context.recorder.record(
                 EventRecorder.Reference(node), .warning, reason: "CIDRNotAvailable",
                 message: "Node \(key.name) status is now: CIDRNotAvailable", component: "cidrAllocator")
             return
         }
-        given.nodes.withLock { $0[range] = key.name }
-        try await context.client.modify(.nodes, key) { tree in
+        let written = try await context.client.modify(.nodes, key) { tree in
             guard tree["spec"]["podCIDR"].string ?? "" == "" else { return false }
             tree["spec"]["podCIDR"] = .string(range)
             tree["spec"]["podCIDRs"] = [.string(range)]
             return true
         }
+        // It went meanwhile, and nothing will be heard of it again.
+        if written == nil { known.ranges.withLock { $0.withdraw(key.name) } }
+    }
+}
+
+/// Who has which range: nodes as they were seen, and what was given to those that do not show it yet. Pure.
+///
+/// Kept from event to event, so that a node costs the same however many there are.
+struct NodeRanges: Sendable {
+    private var seen: [String: String] = [:]
+    private var given: [String: String] = [:]
+    /// How many nodes have a range: people may give the same to two.
+    private var owners: [String: Int] = [:]
+    /// No part of the pool before this one is free.
+    private var start = 0
+
+    /// True when the node is known to have a range.
+    func isSeen(_ node: String) -> Bool { seen[node] != nil }
+
+    /// A node has this range.
+    mutating func see(_ range: String, of node: String) {
+        if given[node] == range {
+            given[node] = nil
+        } else {
+            forget(node)
+            owners[range, default: 0] += 1
+        }
+        seen[node] = range
+    }
+
+    /// A node does not exist any more.
+    mutating func forget(_ node: String) {
+        release(seen.removeValue(forKey: node))
+        withdraw(node)
+    }
+
+    /// What was given to a node that does not show it is free again.
+    mutating func withdraw(_ node: String) { release(given.removeValue(forKey: node)) }
+
+    private mutating func release(_ range: String?) {
+        guard let range, let count = owners[range] else { return }
+        owners[range] = count > 1 ? count - 1 : nil
+        if count == 1 { start = 0 }
+    }
+
+    /// The range of a node that has none yet: the first that is free, or what it was given before.
+    /// - Returns: nil when all are taken.
+    mutating func give(_ node: String, from pool: AddressPool) -> String? {
+        if let mine = given[node] { return mine }
+        while start < pool.count {
+            let range = pool[start]
+            start += 1
+            guard owners[range] == nil else { continue }
+            given[node] = range
+            owners[range] = 1
+            return range
+        }
+        return nil
     }
 }
 
@@ -91,9 +149,5 @@ struct AddressPool: Sendable {
         let address = base + UInt32(index) << UInt32(32 - maskSize)
         let octets = [24, 16, 8, 0].map { String(address >> UInt32($0) & 255) }
         return octets.joined(separator: ".") + "/\(maskSize)"
-    }
-
-    func first(where isFree: (String) -> Bool) -> String? {
-        (0..<count).lazy.map { self[$0] }.first(where: isFree)
     }
 }
