@@ -6,7 +6,8 @@ import ObjectModel
 /// Nodes with nothing behind them that behave like nodes: they are ready, renew their leases, and say of every pod that is bound
 /// to them what a node agent would, as fast as the server takes it.
 ///
-/// Pods run and are ready at once. They end when they are deleted, or with success after `podLifetime`. `start` makes the nodes,
+/// Pods run and are ready at once. They end when they are deleted, or with success after `podLifetime`; of one that ended before
+/// its turn came only the end is told, as nodes do. `start` makes the nodes,
 /// `run` works until it is cancelled, `remove` takes the nodes away.
 public final class SimulatedNodes: Sendable {
     /// What the nodes are like.

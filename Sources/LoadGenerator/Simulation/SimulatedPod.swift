@@ -45,6 +45,13 @@ enum SimulatedPod {
         ]
     }
 
+    /// It ran and ended with success before its first status was written.
+    static func cameAndWent(_ pod: JSON, node: SimulatedNode, address: String, now: String) -> JSON {
+        var all = running(pod, node: node, address: address, now: now)
+        for (name, value) in ended(pod, isKilled: false, now: now)["status"].members { all["status"][name] = value }
+        return all
+    }
+
     private static func ended(code: Int, _ reason: String, started: String, now: String) -> JSON {
         [
             "exitCode": JSON(code), "reason": .string(reason), "startedAt": .string(started),

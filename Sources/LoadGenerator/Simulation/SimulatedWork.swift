@@ -18,6 +18,10 @@ final class SimulatedWork: Sendable {
         var uid: String
         var stage: Stage
         var attempts = 0
+        /// When a pod that was just seen ends by itself, whoever was told of it by then.
+        var end: NIODeadline?
+        /// Nobody was told that it runs.
+        var isUntold: Bool { pod["status"]["phase"].string != "Running" }
     }
     private struct State {
         var waiting = CircularBuffer<Item>()
@@ -60,7 +64,8 @@ final class SimulatedWork: Sendable {
         if pod["metadata"]["deletionTimestamp"].isNull {
             if isTerminal { return note(uid) }
             if phase == "Running" { return end(pod, uid) }
-            add(Item(pod: pod, uid: uid, stage: .starting))
+            let end = lifetime.map { NIODeadline.now() + TimeAmount($0) }
+            add(Item(pod: pod, uid: uid, stage: .starting, end: end))
         } else {
             add(Item(pod: pod, uid: uid, stage: isTerminal ? .deleting : .ending))
         }
@@ -105,9 +110,18 @@ final class SimulatedWork: Sendable {
     // MARK: What is done
 
     /// The next thing to do; when there is none, the caller is woken when there is.
+    ///
+    /// As a node does, it tells what is true when its turn comes: a pod that ended before anybody was told that it runs is told to
+    /// have ended, in one request.
     func next(else idle: AsyncStream<Void>.Continuation) -> Item? {
         state.withLock { state in
-            if let item = state.waiting.popFirst() { return item }
+            if var item = state.waiting.popFirst() {
+                if item.stage == .starting, let end = item.end, end <= .now(), state.stages[item.uid] == .starting {
+                    item.stage = .ending
+                    state.stages[item.uid] = .ending
+                }
+                return item
+            }
             state.idle.append(idle)
             return nil
         }
@@ -129,7 +143,11 @@ final class SimulatedWork: Sendable {
                 into: &buffer)
         case .ending:
             let isKilled = !metadata["deletionTimestamp"].isNull
-            status = SimulatedPod.ended(item.pod, isKilled: isKilled, now: now)
+            if item.isUntold, !isKilled, let node = nodes[item.pod["spec"]["nodeName"].string ?? ""] {
+                status = SimulatedPod.cameAndWent(item.pod, node: node, address: nextAddress(), now: now)
+            } else {
+                status = SimulatedPod.ended(item.pod, isKilled: isKilled, now: now)
+            }
         case .seen, .starting:
             guard let node = nodes[item.pod["spec"]["nodeName"].string ?? ""] else { return }
             status = SimulatedPod.running(item.pod, node: node, address: nextAddress(), now: now)
@@ -153,7 +171,9 @@ final class SimulatedWork: Sendable {
             case 200..<300:
                 switch item.stage {
                 case .seen, .starting: state.counts.started += 1
-                case .ending: state.counts.ended += 1
+                case .ending:
+                    if item.isUntold { state.counts.started += 1 }
+                    state.counts.ended += 1
                 case .deleting: state.counts.deleted += 1
                 }
             // Gone, or another pod of the same name: its own events tell.
