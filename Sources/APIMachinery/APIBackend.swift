@@ -64,6 +64,9 @@ public final class RequestContext: Sendable {
     public let fieldManager: String
     public let fieldValidation: FieldValidation
     public let isDryRun: Bool
+    /// Nobody owns the fields of what is created until somebody applies to it: for objects that are made in great numbers and that
+    /// only programs write. Within the server's process alone.
+    public let isUntracked: Bool
     /// Paths of members that stood twice in the body (see `JSON.parseDocument`).
     public let duplicateFields: [String]
     private let collected = Mutex<[String]>([])
@@ -71,13 +74,14 @@ public final class RequestContext: Sendable {
 
     public init(
         user: UserInfo, fieldManager: String = "", fieldValidation: FieldValidation = .warn, isDryRun: Bool = false,
-        duplicateFields: [String] = []
+        duplicateFields: [String] = [], isUntracked: Bool = false
     ) {
         self.user = user
         self.fieldManager = fieldManager
         self.fieldValidation = fieldValidation
         self.isDryRun = isDryRun
         self.duplicateFields = duplicateFields
+        self.isUntracked = isUntracked
     }
 
     /// Texts for `Warning:` headers.

@@ -24,9 +24,10 @@ public struct LocalTransport: ClusterTransport {
         return definition
     }
 
-    private func context(_ options: WriteOptions = WriteOptions()) -> RequestContext {
+    private func context(_ options: WriteOptions = WriteOptions(), isUntracked: Bool = false) -> RequestContext {
         RequestContext(
-            user: user, fieldManager: options.fieldManager, fieldValidation: .ignore, isDryRun: options.isDryRun)
+            user: user, fieldManager: options.fieldManager, fieldValidation: .ignore, isDryRun: options.isDryRun,
+            isUntracked: isUntracked)
     }
 
     public func get(_ resource: GroupVersionResource, _ key: ObjectKey) async throws -> Object {
@@ -54,10 +55,14 @@ public struct LocalTransport: ClusterTransport {
 
     public func create(_ resource: GroupVersionResource, _ object: JSON, options: WriteOptions) async throws -> Object {
         let definition = try definition(resource)
+        var object = object
         let metadata = object["metadata"]
+        // One empty entry says, as in an update, that nobody owns the fields.
+        let isUntracked = metadata["managedFields"] == [[:]]
+        if isUntracked { object["metadata"].removeMember("managedFields") }
         return try await machinery.create(
             definition, namespace: metadata["namespace"].string ?? "", name: metadata["name"].string ?? "",
-            subresource: options.subresource, body: object, context: context(options)
+            subresource: options.subresource, body: object, context: context(options, isUntracked: isUntracked)
         ).object
     }
 

@@ -108,6 +108,23 @@ private func fields(_ object: Object, _ manager: String) -> JSON {
         #expect(owners(both).filter { $0.hasSuffix("status") } == ["a/Apply/status", "b/Apply/status"])
     }
 
+    @Test("What the server's own parts create untracked is nobody's until somebody applies to it")
+    func untracked() async throws {
+        let cluster = try await Cluster()
+        let client = ClusterClient(transport: LocalTransport(machinery: cluster.machinery), component: "maker")
+        var tree = Fixture.configMap("a", ["k": "1"])
+        tree["metadata"]["managedFields"] = [[:]]
+        #expect(owners(try await client.create(.configMaps, tree)) == [])
+        let changed = try await client.patch(
+            .configMaps, ObjectKey(namespace: "default", name: "a"), .merge, ["data": ["l": "2"]])
+        #expect(changed.tree["data"] == ["k": "1", "l": "2"] && owners(changed) == [])
+        let applied = try await cluster.apply(.configMaps, Fixture.configMap("a", ["m": "3"]), by: "red").object
+        #expect(owners(applied) == ["before-first-apply/Update", "red/Apply"])
+        // Everybody else is tracked, whatever they send.
+        tree["metadata"]["name"] = "b"
+        #expect(owners(try await cluster.create(.configMaps, tree, by("other"))) == ["other/Update"])
+    }
+
     @Test("A bad configuration is refused with the API server's words")
     func refusals() async throws {
         let cluster = try await Cluster()

@@ -50,6 +50,11 @@ enum ObjectCodec {
         return Object(tree: nil, bytes: bytes, metadata: metadata, kind: object.kind)
     }
 
+    /// The same version with its tree at hand, for who reads it several times.
+    static func withTree(_ object: Object) -> Object {
+        Object(tree: object.tree, bytes: object.bytes, metadata: object.metadata, kind: object.kind)
+    }
+
     /// An object from what the store holds, with its tree.
     static func object(stored: [UInt8], revision: Revision) throws(JSONError) -> Object {
         let tree = try JSON.parse(stored)

@@ -80,7 +80,7 @@ extension Machinery {
         let given = body["metadata"]["managedFields"]
         let owners = Owners(self, kind: kind, rules: rules, subresource: nil, context: context)
         // Nobody owns what the server adds from here on.
-        if !isApplied { owners.recordCreate(&request.object, given: given) }
+        if !isApplied, !context.isUntracked { owners.recordCreate(&request.object, given: given) }
         rules.prepareCreate(&request.object, context)
         let unadmitted = isApplied ? request.object : .null
         try await admit(&request) { request in

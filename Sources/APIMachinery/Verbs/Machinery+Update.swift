@@ -70,7 +70,9 @@ extension Machinery {
         // Each round means that somebody else got through, so this ends unless the object is a battlefield.
         for _ in 0..<64 {
             guard let stored = cache.get(key) else { throw StatusError.notFound(group, name: key.name) }
-            let current = try await shown(stored, as: working)
+            // Read several times, and parsed once.
+            let held = ObjectCodec.withTree(stored)
+            let current = try await shown(held, as: working)
             let proposal = try await propose(current)
             if let version = proposal["metadata"]["resourceVersion"].string, !version.isEmpty, version != "0",
                 version != String(current.metadata.resourceVersion)
@@ -83,7 +85,8 @@ extension Machinery {
                 throw StatusError.conflict(group, name: key.name)
             }
             do {
-                return try await replace(current, with: proposal, cache, scope, writing, context: context)
+                let object = try await replace(current, with: proposal, cache, scope, writing, context: context)
+                return object === held ? stored : object
             } catch let conflict as WriteConflict {
                 await catchUp(conflict)
                 try Task.checkCancellation()
