@@ -293,13 +293,14 @@ public final class Master: Service, MasterGateway {
         recover()
         let clock = ContinuousClock()
         var last = clock.now - .seconds(1)
+        var took = Duration.zero
         while !Task.isCancelled {
             await inbox.wait()
             let contents = inbox.take()
             if !contents.isEmpty { transact { Self.apply(contents, to: &$0) } }
             guard needsAllocation.load(ordering: .relaxed) else { continue }
-            // Many small changes are one round.
-            let due = last + .milliseconds(20)
+            // Many small changes are one round, and rounds that take long are rarer.
+            let due = last + max(.milliseconds(20), min(took * 10, .milliseconds(200)))
             if clock.now < due {
                 TimerQueue.shared.schedule(at: due) { [weak self] in self?.inbox.poke() }
                 continue
@@ -307,6 +308,7 @@ public final class Master: Service, MasterGateway {
             last = clock.now
             needsAllocation.store(false, ordering: .relaxed)
             transact { $0.allocate() }
+            took = clock.now - last
         }
     }
 

@@ -356,6 +356,7 @@ extension MasterState {
         pods[made.key] = PodRecord(
             key: made.key, kind: kind, frameworkID: pool.framework.id, agentID: pool.agent.id,
             node: pool.agent.node.name, tasks: tasks, executor: executor)
+        unsettled.insert(made.key)
         var vector = resources.vector
         vector.pods = 1
         pool.claims.append(
@@ -384,7 +385,7 @@ extension MasterState {
     /// The API refused a pod or task object.
     mutating func failed(_ launch: Launch, message: String) {
         if let pod = launch.pod {
-            ledger.remove(.reservation(id: "launch \(pod.key)"))
+            unsettle(pod.key)
             let record = pods.removeValue(forKey: pod.key)
             if let executor = record?.executor, record?.kind == .executor {
                 for id in executors[executor]?.tasks ?? [] { fail(TaskKey(executor.frameworkID, id), message) }

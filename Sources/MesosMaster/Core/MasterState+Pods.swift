@@ -33,25 +33,23 @@ extension MasterState {
 
     /// The pod holds its share itself now, or needs none any more.
     mutating func settleLaunch(_ key: ObjectKey, _ pod: MasterPod) {
-        let id = Claim.ID.reservation(id: "launch \(key)")
-        guard ledger.claim(id) != nil else { return }
-        if pod.isFinished || ledger.claim(.pod(uid: pod.uid)) != nil { ledger.remove(id) }
+        guard unsettled.contains(key), pod.isFinished || ledger.claim(.pod(uid: pod.uid)) != nil else { return }
+        unsettle(key)
+    }
+
+    /// Gives back what is held for a pod to come.
+    mutating func unsettle(_ key: ObjectKey) {
+        guard unsettled.remove(key) != nil else { return }
+        ledger.remove(.reservation(id: "launch \(key)"))
     }
 
     /// Checks launches whose pods the scheduler had not taken note of yet.
     mutating func settleLaunches() {
-        for agent in agents.values {
-            for claim in ledger.claims(on: agent.node.name) {
-                guard case .reservation(let id) = claim.owner, id.hasPrefix("launch "),
-                    let slash = id.firstIndex(of: "/")
-                else { continue }
-                let namespace = id[id.index(id.startIndex, offsetBy: 7)..<slash]
-                let key = ObjectKey(namespace: String(namespace), name: String(id[id.index(after: slash)...]))
-                if let view = pods[key]?.view {
-                    settleLaunch(key, view)
-                } else if pods[key] == nil {
-                    ledger.remove(claim.id)
-                }
+        for key in unsettled {
+            if let view = pods[key]?.view {
+                settleLaunch(key, view)
+            } else if pods[key] == nil {
+                unsettle(key)
             }
         }
     }
@@ -115,7 +113,7 @@ extension MasterState {
         // A new one of that name is there, or about to be made.
         guard record.view?.uid == pod.uid else { return }
         pods[key] = nil
-        ledger.remove(.reservation(id: "launch \(key)"))
+        unsettle(key)
         if record.kind == .executor { return executorEnded(record, status: nil) }
         for task in record.tasks {
             guard let known = tasks[task], !known.isTerminal else { continue }

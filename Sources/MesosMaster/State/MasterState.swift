@@ -84,6 +84,8 @@ public struct MasterState: Sendable {
     var acknowledgedUUIDs: [ObjectKey: Set<String>] = [:]
     /// Task objects that are being deleted.
     var acknowledgedObjects: Set<ObjectKey> = []
+    /// Pods that were launched and whose share the ledger still holds for them.
+    var unsettled: Set<ObjectKey> = []
     /// Tasks with a status in flight, or waiting to be.
     var unacknowledged: Set<TaskKey> = []
     /// Who is offered what.
