@@ -1,7 +1,6 @@
 import APIMachinery
 import AsyncHTTPClient
 import ClusterClient
-import HTTPWindow
 import JSON
 import Ledger
 import Logging
@@ -10,8 +9,10 @@ import NIOCore
 import ObjectModel
 import ServiceLifecycle
 import Store
+import Synchronization
 import Testing
 
+@testable import HTTPWindow
 @testable import MesosMaster
 
 /// A master with one agent, a framework with two tasks, and a pod of Kubernetes's own.
@@ -261,6 +262,43 @@ struct OperatorTests {
             #expect(try await ask.get("/api/v1").status == 405)
             #expect(try await ask.call(["type": "READ_FILE", "read_file": ["path": "/x", "offset": 0]]).status == 404)
         }
+    }
+
+    @Test("Documents with many tasks come whole in both forms, sum what tasks use, and are written in small pieces")
+    func manyTasks() async throws {
+        var state = try picture()
+        let known = try #require(state.tasks[TaskKey("m-0000", "t1")])
+        for number in 0..<1000 {
+            let key = TaskKey("m-0000", "many-\(number)")
+            var task = TaskRecord(
+                key: key, info: known.info, agentID: known.agentID, node: known.node, role: known.role, pod: known.pod,
+                executorID: "", resources: known.resources, startSeconds: Double(100 + number))
+            task.state = number % 2 == 0 ? "TASK_RUNNING" : "TASK_FINISHED"
+            task.statuses = known.statuses
+            state.tasks[key] = task
+        }
+        try await serve(state) { ask in
+            let tasks = try await ask.read("GET_TASKS")
+            #expect(tasks["tasks"].elements.count == 502 && tasks["completed_tasks"].elements.count == 501)
+            #expect(tasks["tasks"].elements.last?["task_id"]["value"].string == "many-998")
+            #expect(try await ask.read("GET_TASKS", .protobuf) == tasks)
+            let whole = try await ask.read("GET_STATE")
+            #expect(whole["get_tasks"] == tasks)
+            let binary = try await ask.read("GET_STATE", .protobuf)
+            #expect(binary["get_tasks"] == tasks && binary["get_agents"] == whole["get_agents"])
+            // One amount for all tasks of the agent, beside the pod of Kubernetes's, which is another role's.
+            let used = whole["get_agents"]["agents"][0]["allocated_resources"].elements
+            #expect(used.count <= 4)
+            let cpus = used.filter { $0["name"] == "cpus" }.reduce(0) { $0 + ($1["scalar"]["value"].double ?? 0) }
+            #expect(cpus == 250.75)
+        }
+        let pieces = Mutex<[Int]>([])
+        let reads = OperatorReads(state)
+        let writer = WindowWriter { buffer in pieces.withLock { $0.append(buffer.readableBytes) } }
+        var out = JSONOutput(writer)
+        try await LegacyLists.state(LegacyJSON(reads), &out)
+        try await out.finish()
+        #expect(pieces.withLock { $0.count > 3 && ($0.max() ?? 0) < 128 << 10 })
     }
 
     @Test("Quotas that are above the cluster or below what is used are refused unless forced")

@@ -71,7 +71,7 @@ struct LegacyJSON: Sendable {
 
     func agent(_ agent: AgentRecord, isFull: Bool) -> JSON {
         let total = agent.total.json.elements
-        let used = view.usedOfAgent[agent.id] ?? []
+        let used = view.usedOfAgent[agent.id]?.trees ?? []
         let offered = view.offered(of: agent)
         let port = state.configuration.agentPort
         var attributes: JSON = [:]
@@ -113,7 +113,7 @@ struct LegacyJSON: Sendable {
     func framework(_ framework: MasterView.Framework) -> JSON {
         let record = framework.record
         let info = record.info
-        let used = framework.allocated + view.executors(of: record.id).flatMap { $0.resources.json.elements }
+        let used = framework.allocated.trees + view.executors(of: record.id).flatMap { $0.resources.json.elements }
         let offered = view.offered(to: framework)
         var json: JSON = [
             "id": .string(record.id), "name": .string(record.name), "used_resources": Self.sum(used),
@@ -232,7 +232,7 @@ struct LegacyJSON: Sendable {
     func role(_ name: String) -> JSON {
         let record = reads.role(named: name)
         let users = view.frameworks.filter { $0.record.roles.contains(name) }
-        let allocated = view.frameworks.flatMap { $0.tasks.filter { $0.role == name }.flatMap(\.resources) }
+        let allocated = view.allocated(toRole: name).trees
         let offered = state.offers.values.filter { $0.role == name }.flatMap { $0.resources.json.elements }
         let reserved = view.agents.flatMap { $0.reserved.json.elements.filter { Self.owner($0) == name } }
         func amounts(_ quota: JSON) -> JSON {

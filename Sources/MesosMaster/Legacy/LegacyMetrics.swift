@@ -15,7 +15,7 @@ struct LegacyMetrics {
         let state = reads.state
         var values: [String: Double] = [:]
         let total = QuotaRules.sums(view.agents.filter(\.isActive).flatMap { $0.total.json.elements })
-        let used = QuotaRules.sums(view.usedOfAgent.values.flatMap { $0 })
+        let used = QuotaRules.sums(view.usedOfAgent.values.flatMap(\.trees))
         let offered = QuotaRules.sums(state.offers.values.flatMap { $0.resources.json.elements })
         for name in ["cpus", "mem", "disk", "gpus"] {
             let (all, busy) = (total[name] ?? 0, used[name] ?? 0)

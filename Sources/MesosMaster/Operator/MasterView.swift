@@ -4,62 +4,70 @@ import MesosModel
 import ObjectModel
 
 /// What operators see of the master: its state, and beside its frameworks the two that run their pods without a
-/// connection to it, Marathon and Kubernetes. Made for one request; tasks are rendered when they are asked for.
+/// connection to it, Marathon and Kubernetes. Made for one request.
+///
+/// It lists tasks without holding them: they are looked up, or read from their pods, when they are written, and what they use is
+/// summed once. Beside the state itself, 100,000 tasks take some ten megabytes.
 struct MasterView: Sendable {
+    /// The tasks of the state, shared by all that stand for one of them.
+    final class Records: Sendable {
+        let tasks: [TaskKey: TaskRecord]
+        init(_ tasks: [TaskKey: TaskRecord]) { self.tasks = tasks }
+    }
+
     /// A task, rendered when it is written.
     enum Task: Sendable {
-        case record(TaskRecord)
+        case known(TaskKey, startSeconds: Double, Records)
+        /// One that ended, as its framework's record keeps it.
+        indirect case completed(TaskRecord)
         /// A task that is a pod of Marathon's or of Kubernetes's.
-        case pod(PodTask)
+        indirect case pod(PodTask)
+
+        private var record: TaskRecord? {
+            switch self {
+            case .known(let key, _, let records): records.tasks[key]
+            case .completed(let record): record
+            case .pod: nil
+            }
+        }
 
         /// `mesos.v1.Task`.
         var json: JSON {
-            switch self {
-            case .record(let record): record.json
-            case .pod(let task): task.json
-            }
+            if case .pod(let task) = self { return task.json }
+            return record?.json ?? .null
         }
         var id: String {
             switch self {
-            case .record(let record): record.key.taskID
+            case .known(let key, _, _): key.taskID
+            case .completed(let record): record.key.taskID
             case .pod(let task): task.id
             }
         }
         var frameworkID: String {
             switch self {
-            case .record(let record): record.key.frameworkID
+            case .known(let key, _, _): key.frameworkID
+            case .completed(let record): record.key.frameworkID
             case .pod(let task): task.frameworkID
             }
         }
         var agentID: String {
-            switch self {
-            case .record(let record): record.agentID
-            case .pod(let task): task.agentID
-            }
+            if case .pod(let task) = self { return task.agentID }
+            return record?.agentID ?? ""
         }
         var state: String {
-            switch self {
-            case .record(let record): record.state
-            case .pod(let task): task.state
-            }
+            if case .pod(let task) = self { return task.state }
+            return record?.state ?? ""
         }
         var role: String {
-            switch self {
-            case .record(let record): record.role
-            case .pod(let task): task.role
-            }
+            if case .pod(let task) = self { return task.role }
+            return record?.role ?? ""
         }
         /// When it was first heard of: lists are in this order.
         var startSeconds: Double {
             switch self {
-            case .record(let record): record.startSeconds
+            case .known(_, let seconds, _): seconds
+            case .completed(let record): record.startSeconds
             case .pod(let task): task.startSeconds
-            }
-        }
-        var resources: [JSON] {
-            switch self {
-            case .record(let record): record.resources.json.elements
-            case .pod(let task): task.resources
             }
         }
     }
@@ -75,7 +83,10 @@ struct MasterView: Sendable {
 
         var isActive: Bool { isOfCluster || record.isActive }
         var isConnected: Bool { isOfCluster || record.isConnected }
-        var allocated: [JSON] { tasks.flatMap(\.resources) }
+        /// What its tasks hold, by role.
+        var allocatedOfRole: [String: Resources] = [:]
+        /// What its tasks hold.
+        var allocated: Resources { allocatedOfRole.values.reduce(into: Resources()) { $0 += $1 } }
     }
 
     let state: MasterState
@@ -84,53 +95,58 @@ struct MasterView: Sendable {
     /// Agents in the order of their numbers.
     let agents: [AgentRecord]
     /// What tasks and executors hold, by agent.
-    private(set) var usedOfAgent: [String: [JSON]] = [:]
+    private(set) var usedOfAgent: [String: Resources] = [:]
 
     init(_ state: MasterState) {
         self.state = state
         agents = state.agents.values.sorted { ($0.registeredTime, $0.id) < ($1.registeredTime, $1.id) }
         var byFramework: [String: Framework] = [:]
         for record in state.frameworks.values { byFramework[record.id] = Framework(record: record, isOfCluster: false) }
-        for task in state.tasks.values {
-            let id = task.key.frameworkID
+        let records = Records(state.tasks)
+        var usedOfAgent: [String: Resources] = [:]
+        for (key, task) in state.tasks {
+            let id = key.frameworkID
+            let listed = Task.known(key, startSeconds: task.startSeconds, records)
             if task.isTerminal {
-                byFramework[id]?.completed.append(.record(task))
+                byFramework[id]?.completed.append(listed)
             } else if task.state == "TASK_UNREACHABLE" {
-                byFramework[id]?.unreachable.append(.record(task))
+                byFramework[id]?.unreachable.append(listed)
             } else {
-                byFramework[id]?.tasks.append(.record(task))
+                byFramework[id]?.tasks.append(listed)
+                byFramework[id]?.allocatedOfRole[task.role, default: Resources()] += task.resources
+                if byFramework[id] != nil { usedOfAgent[task.agentID, default: Resources()] += task.resources }
             }
         }
         for record in state.frameworks.values {
-            byFramework[record.id]?.completed += record.completedTasks.map(Task.record)
+            byFramework[record.id]?.completed += record.completedTasks.map(Task.completed)
         }
         for pod in state.otherPods.values where !pod.node.isEmpty {
-            for task in PodTask.tasks(of: pod, state) {
-                var framework =
-                    byFramework[task.frameworkID]
-                    ?? Framework(record: Self.record(of: task, pod, state), isOfCluster: true)
-                if TaskState.isTerminal(task.state) {
-                    framework.completed.append(.pod(task))
-                } else if state.agents[task.agentID]?.isReachable == false {
-                    framework.unreachable.append(.pod(task))
-                } else {
-                    framework.tasks.append(.pod(task))
+            for (task, resources) in PodTask.tasks(of: pod, state) {
+                let id = task.frameworkID
+                if byFramework[id] == nil {
+                    byFramework[id] = Framework(record: Self.record(of: task, pod, state), isOfCluster: true)
                 }
-                byFramework[task.frameworkID] = framework
+                if TaskState.isTerminal(task.state) {
+                    byFramework[id]?.completed.append(.pod(task))
+                } else if state.agents[task.agentID]?.isReachable == false {
+                    byFramework[id]?.unreachable.append(.pod(task))
+                } else {
+                    byFramework[id]?.tasks.append(.pod(task))
+                    byFramework[id]?.allocatedOfRole[task.role, default: Resources()] += resources
+                    usedOfAgent[task.agentID, default: Resources()] += resources
+                }
             }
         }
         frameworks = byFramework.values.sorted {
             ($0.record.registeredTime, $0.record.id) < ($1.record.registeredTime, $1.record.id)
         }
         completedFrameworks = state.completedFrameworks.values.map { record in
-            Framework(record: record, isOfCluster: false, completed: record.completedTasks.map(Task.record))
-        }
-        for framework in frameworks {
-            for task in framework.tasks { usedOfAgent[task.agentID, default: []] += task.resources }
+            Framework(record: record, isOfCluster: false, completed: record.completedTasks.map(Task.completed))
         }
         for executor in state.executors.values {
-            usedOfAgent[executor.key.agentID, default: []] += executor.resources.json.elements
+            usedOfAgent[executor.key.agentID, default: Resources()] += executor.resources
         }
+        self.usedOfAgent = usedOfAgent
     }
 
     /// Marathon, Metronome and Kubernetes as frameworks: they were there from the start and never leave.
@@ -147,6 +163,11 @@ struct MasterView: Sendable {
     /// Every task of a kind over all frameworks, oldest first.
     func tasks(_ kind: KeyPath<Framework, [Task]>) -> [Task] {
         frameworks.flatMap { $0[keyPath: kind] }.sorted { ($0.startSeconds, $0.id) < ($1.startSeconds, $1.id) }
+    }
+
+    /// What the tasks of a role hold.
+    func allocated(toRole role: String) -> Resources {
+        frameworks.reduce(into: Resources()) { $0 += $1.allocatedOfRole[role] ?? Resources() }
     }
 
     /// Resources that an agent's open offers hold.
@@ -169,7 +190,7 @@ struct MasterView: Sendable {
     var roleNames: [String] {
         var names: Set<String> = ["*"]
         for framework in frameworks { names.formUnion(framework.record.roles) }
-        for framework in frameworks where framework.isOfCluster { names.formUnion(framework.tasks.map(\.role)) }
+        for framework in frameworks where framework.isOfCluster { names.formUnion(framework.allocatedOfRole.keys) }
         names.formUnion(state.roles.values.map(\.role))
         for agent in agents {
             for resource in agent.reserved.json.elements {

@@ -83,8 +83,14 @@ struct OperatorAPI: Sendable {
         switch name {
         case "GET_TASKS" where format == .json: return streamed(name) { try await write(tasksOf: reads, &$0) }
         case "GET_STATE" where format == .json: return streamed(name) { try await write(stateOf: reads, &$0) }
-        case "GET_TASKS": return try answer(reads.tasks)
-        case "GET_STATE": return try answer(reads.wholeState)
+        case "GET_TASKS": return Self.streamedProtobuf(name, reads) { ["get_tasks": $0] }
+        case "GET_STATE":
+            return Self.streamedProtobuf(
+                name, reads,
+                rest: [
+                    "get_executors": reads.executors, "get_frameworks": reads.frameworks, "get_agents": reads.agents,
+                ]
+            ) { ["get_state": ["get_tasks": $0]] }
         case "GET_AGENTS": return try answer(reads.agents)
         case "GET_FRAMEWORKS": return try answer(reads.frameworks)
         case "GET_EXECUTORS": return try answer(reads.executors)
@@ -122,6 +128,30 @@ struct OperatorAPI: Sendable {
             try await write(&out)
             out.close("}")
             try await out.finish()
+        }
+    }
+
+    /// The same as protobuf: some tasks at a time, each time as a Response of its own. Whoever reads messages one behind the
+    /// other merges them, which is a rule of the format; so no length of the whole has to be known.
+    /// - Parameter wrap: puts `GetTasks` where it belongs.
+    private static func streamedProtobuf(
+        _ name: String, _ reads: OperatorReads, rest: JSON = .null, _ wrap: @escaping @Sendable (JSON) -> JSON
+    ) -> WindowResponse {
+        .inPieces(headers: [("Content-Type", MesosFormat.protobuf.contentType)]) { writer in
+            func write(_ part: JSON) async throws {
+                var response = part
+                response["type"] = .string(name)
+                try await writer.write(
+                    MesosCodec.encode(response, as: "mesos.v1.master.Response", format: .protobuf))
+            }
+            try await write(rest.isNull ? wrap([:]) : ["get_state": rest])
+            for (list, path) in OperatorReads.taskLists {
+                var tasks = reads.view.tasks(path)[...]
+                while !tasks.isEmpty {
+                    try await write(wrap([list: .array(tasks.prefix(100).map(\.json))]))
+                    tasks = tasks.dropFirst(100)
+                }
+            }
         }
     }
 

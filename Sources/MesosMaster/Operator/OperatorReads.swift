@@ -44,7 +44,7 @@ struct OperatorReads: Sendable {
 
     func agent(_ agent: AgentRecord) -> JSON {
         var json = Self.bare(agent, state.configuration)
-        json["allocated_resources"] = .array(view.usedOfAgent[agent.id] ?? [])
+        json["allocated_resources"] = (view.usedOfAgent[agent.id] ?? Resources()).json
         json["offered_resources"] = .array(view.offered(of: agent))
         return json
     }
@@ -70,7 +70,7 @@ struct OperatorReads: Sendable {
         json["active"] = .bool(framework.isActive)
         json["connected"] = .bool(framework.isConnected)
         json["offers"] = .array(framework.record.offers.sorted().compactMap { state.offers[$0]?.json })
-        json["allocated_resources"] = .array(framework.allocated)
+        json["allocated_resources"] = framework.allocated.json
         json["offered_resources"] = .array(view.offered(to: framework))
         return json
     }
@@ -134,10 +134,10 @@ struct OperatorReads: Sendable {
             "roles": .array(
                 view.roleNames.map { name in
                     let users = view.frameworks.filter { $0.record.roles.contains(name) }
-                    let held = view.frameworks.flatMap { $0.tasks.filter { $0.role == name }.flatMap(\.resources) }
                     return [
                         "name": .string(name), "weight": Message.double(role(named: name)?.weight ?? 1),
-                        "frameworks": .array(users.map { Message.id($0.record.id) }), "resources": .array(held),
+                        "frameworks": .array(users.map { Message.id($0.record.id) }),
+                        "resources": view.allocated(toRole: name).json,
                     ]
                 })
         ]

@@ -11,37 +11,46 @@ struct PodTask: Sendable {
     let role: String
     let state: String
     let startSeconds: Double
-    let resources: [JSON]
-    /// TaskInfo, as far as there is one.
-    let info: JSON
     private let pod: MasterPod
+    /// Its place among the tasks of the pod, and their number.
+    private let index: Int
+    private let count: Int
 
-    /// The tasks of a pod: one for each task of a group, otherwise one.
-    static func tasks(of pod: MasterPod, _ state: MasterState) -> [PodTask] {
-        let annotations = pod.object.tree["metadata"]["annotations"].stringMap
-        let agentID = state.agent(onNode: pod.node)?.id ?? annotations[MesosNames.agentAnnotation] ?? ""
-        let role = annotations[MesosNames.roleAnnotation] ?? state.role(ofNamespace: pod.key.namespace)
+    /// The tasks of a pod and what they hold: one for each task of a group, otherwise one.
+    ///
+    /// They do not keep their TaskInfo, which is read again when they are written.
+    static func tasks(of pod: MasterPod, _ state: MasterState) -> [(task: PodTask, resources: Resources)] {
+        let annotations = pod.object.tree["metadata"]["annotations"]
+        let agentID = state.agent(onNode: pod.node)?.id ?? annotations[MesosNames.agentAnnotation].string ?? ""
+        let role = annotations[MesosNames.roleAnnotation].string ?? state.role(ofNamespace: pod.key.namespace)
         let framework = framework(of: pod)
-        let job = annotations[MesosNames.metronomeJobAnnotation]
-        func parse(_ name: String) -> JSON? { annotations[name].flatMap { try? JSON.parse($0) } }
+        let infos = infos(of: pod, annotations)
+        return infos.enumerated().map { index, info in
+            let task = PodTask(
+                id: info["task_id"]["value"].string ?? pod.key.name, frameworkID: framework.id, agentID: agentID,
+                role: role, state: Self.state(of: pod), startSeconds: pod.createdSeconds, pod: pod, index: index,
+                count: infos.count)
+            return (task, (try? Resources(trees: task.resources(info, annotations))) ?? Resources())
+        }
+    }
+
+    private static func infos(of pod: MasterPod, _ annotations: JSON) -> [JSON] {
+        func parse(_ name: String) -> JSON? { annotations[name].string.flatMap { try? JSON.parse($0) } }
         var infos: [JSON] = []
         if let info = parse(MesosNames.taskAnnotation) {
             infos = [info]
         } else if let group = parse(MesosNames.taskGroupAnnotation) {
             infos = group["tasks"].elements
         }
-        if infos.isEmpty {
-            let id = "\(pod.key.name).\(pod.key.namespace)"
-            infos = [["name": .string(job ?? pod.key.name), "task_id": ["value": .string(id)]]]
-        }
-        return infos.map { info in
-            let own = info["resources"].elements
-            return PodTask(
-                id: info["task_id"]["value"].string ?? pod.key.name, frameworkID: framework.id, agentID: agentID,
-                role: role, state: Self.state(of: pod), startSeconds: pod.createdSeconds,
-                resources: own.isEmpty ? resources(of: pod, parts: infos.count) : own + ports(of: pod), info: info,
-                pod: pod)
-        }
+        if !infos.isEmpty { return infos }
+        let name = annotations[MesosNames.metronomeJobAnnotation].string ?? pod.key.name
+        return [["name": .string(name), "task_id": ["value": .string("\(pod.key.name).\(pod.key.namespace)")]]]
+    }
+
+    private func resources(_ info: JSON, _ annotations: JSON) -> [JSON] {
+        let own = info["resources"].elements
+        let ports = Self.ports(annotations)
+        return own.isEmpty ? Self.resources(of: pod, parts: count) + ports : own + ports
     }
 
     /// The framework that a pod is shown under.
@@ -73,14 +82,17 @@ struct PodTask: Sendable {
         if pod.requests.ephemeralStorage > 0 {
             all.append(scalar("disk", Double(pod.requests.ephemeralStorage) / 1_048_576 / part))
         }
-        return all + ports(of: pod)
+        return all
+    }
+
+    private static func assigned(_ annotations: JSON) -> [Int] {
+        (annotations[MesosNames.assignedPortsAnnotation].string ?? "").split(separator: ",")
+            .compactMap { Int($0.filter { $0 != " " }) }
     }
 
     /// Host ports that the scheduler assigned.
-    private static func ports(of pod: MasterPod) -> [JSON] {
-        let numbers = (pod.object.tree["metadata"]["annotations"][MesosNames.assignedPortsAnnotation].string ?? "")
-            .split(separator: ",")
-            .compactMap { Int($0.filter { $0 != " " }) }
+    private static func ports(_ annotations: JSON) -> [JSON] {
+        let numbers = assigned(annotations)
         guard !numbers.isEmpty else { return [] }
         return [
             [
@@ -92,14 +104,18 @@ struct PodTask: Sendable {
 
     /// `mesos.v1.Task`.
     var json: JSON {
+        let tree = pod.object.tree
+        let annotations = tree["metadata"]["annotations"]
+        let infos = Self.infos(of: pod, annotations)
+        let info = infos.indices.contains(index) ? infos[index] : [:]
         var task: JSON = [
             "name": info["name"].isNull ? .string(id) : info["name"], "task_id": Message.id(id),
             "framework_id": Message.id(frameworkID), "agent_id": Message.id(agentID), "state": .string(state),
-            "resources": .array(resources), "statuses": [status],
+            "resources": .array(resources(info, annotations)), "statuses": [status(tree)],
         ]
         task["status_update_state"] = .string(state)
         for name in ["container", "health_check"] { task.setMember(name, info[name]) }
-        task.setMember("discovery", discovery)
+        task.setMember("discovery", discovery(info, annotations))
         task.setMember("user", info["command"]["user"])
         var labels = info["labels"]["labels"].elements
         if info["labels"].isNull {
@@ -110,12 +126,10 @@ struct PodTask: Sendable {
     }
 
     /// Dynamic ports get their numbers when the pod is placed.
-    private var discovery: JSON {
+    private func discovery(_ info: JSON, _ annotations: JSON) -> JSON {
         var discovery = info["discovery"]
         guard discovery["ports"]["ports"].array != nil else { return discovery }
-        let assigned = (pod.object.tree["metadata"]["annotations"][MesosNames.assignedPortsAnnotation].string ?? "")
-            .split(separator: ",")
-            .compactMap { Int($0.filter { $0 != " " }) }
+        let assigned = Self.assigned(annotations)
         let ports = discovery["ports"]["ports"].elements
         if ports.count == assigned.count {
             discovery["ports"]["ports"] = .array(
@@ -129,8 +143,8 @@ struct PodTask: Sendable {
         return discovery
     }
 
-    private var status: JSON {
-        let tree = pod.object.tree["status"]
+    private func status(_ pod: JSON) -> JSON {
+        let tree = pod["status"]
         let container = tree["containerStatuses"][0]
         let moments = [
             container["state"]["running"]["startedAt"], container["state"]["terminated"]["finishedAt"],
@@ -145,7 +159,7 @@ struct PodTask: Sendable {
         let addresses = tree["podIPs"].elements.compactMap { $0["ip"].string }
         if !addresses.isEmpty {
             status["container_status"] = [
-                "container_id": Message.id(pod.uid),
+                "container_id": Message.id(pod["metadata"]["uid"].string ?? ""),
                 "network_infos": [
                     [
                         "ip_addresses": .array(
@@ -156,7 +170,7 @@ struct PodTask: Sendable {
                 ],
             ]
         }
-        let hasProbe = pod.object.tree["spec"]["containers"].elements.contains {
+        let hasProbe = pod["spec"]["containers"].elements.contains {
             $0["readinessProbe"].object != nil || $0["livenessProbe"].object != nil
         }
         if hasProbe, state == "TASK_RUNNING", let isReady = container["ready"].bool {

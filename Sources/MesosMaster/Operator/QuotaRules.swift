@@ -57,8 +57,7 @@ struct QuotaRules {
         func isIn(_ other: String) -> Bool { other == role || other.hasPrefix(role + "/") }
         var held: [JSON] = []
         for framework in reads.view.frameworks {
-            held += framework.tasks.filter { isIn($0.role) }.flatMap(\.resources)
-                .filter { $0["reservations"].elements.isEmpty }
+            for (role, resources) in framework.allocatedOfRole where isIn(role) { held += resources.unreserved.trees }
         }
         for agent in reads.view.agents {
             held += agent.reserved.json.elements.filter {
