@@ -229,6 +229,7 @@ let package = Package(
                 nioCore, log, lifecycle,
             ]),
         tests("Metronome", ["ObjectModel", "JSON"]),
+        tests("Chronos", ["ObjectModel", "JSON"]),
         tests("CustomResources", ["CEL", "Schema", "ObjectModel", "JSON"]),
         tests("CEL", ["ObjectModel", "JSON"]),
         tests("RegularExpression"),

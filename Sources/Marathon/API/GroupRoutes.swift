@@ -94,6 +94,7 @@ extension MarathonAPI {
         try Shapes.group.check(document)
         let id = document["id"].string.map { PathID($0, in: parent) } ?? parent
         let isDefined = state.storedGroup(id) != nil && !id.isRoot
+        if isDefined || state.spec(id) != nil { try await permissions(request).requireRead(group: id) }
         if isDefined { throw MarathonError(409, "Group \(id) is already created. Use PUT to change this group.") }
         if state.spec(id) != nil { throw MarathonError(409, "An app with the path \(id) already exists.") }
         let result = try await changes.submit("Group", force: force, by: permissions(request)) { definitions, _ in

@@ -195,6 +195,7 @@ final class Executor: Sendable {
             guard let action = deployment.currentActions.first(where: { $0.id == id }), deployment.isApplied else {
                 return
             }
+            if Self.isBehind(spec, deployment, id) { return specs.add(id, after: .milliseconds(5)) }
             if try await perform(action, of: deployment, spec, view) { finished(deployment, id) }
             return
         }
@@ -207,6 +208,13 @@ final class Executor: Sendable {
         } else {
             try await changes.removed(id)
         }
+    }
+
+    /// Whether a deployment is seen sooner than the definition that it wrote: what runs would then be taken for what shall.
+    private static func isBehind(_ spec: RunSpec?, _ deployment: Deployment, _ id: PathID) -> Bool {
+        guard let target = deployment.targets[id]?.version else { return false }
+        let before = deployment.originals[id]?.version
+        return spec?.version == before && target != before
     }
 
     /// What a pass sees of the instances.
