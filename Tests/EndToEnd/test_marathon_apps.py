@@ -296,6 +296,32 @@ def test_failures_are_waited_for_unless_told_otherwise(apps):
     apps.settled("broken")
 
 
+def test_options_of_docker_reach_the_container(apps, registry):
+    options = {
+        "env": "WORD=hello", "hostname": "box", "user": "1000", "add-host": "db:10.9.8.7", "ulimit": "nofile=100:200",
+        "tmpfs": "/fast:size=1m", "workdir": "/var", "label": "team=web"}
+    docker = {"image": f"{registry}/e2e/tools:1", "parameters": [
+        {"key": key, "value": value} for key, value in options.items()]}
+    command = (
+        'echo $WORD $(hostname) $(id -u) $(pwd) $(ulimit -Sn) $(ulimit -Hn); '
+        'grep db /etc/hosts; grep /fast /proc/mounts')
+    body = {"cmd": f"{command}; exec sleep 1000", "networks": [{"mode": "container", "name": "dcos"}],
+            "container": {"type": "DOCKER", "docker": docker}}
+    apps.call("POST", "/v2/apps", {"id": "boxed", "cpus": 0.02, "mem": 16, **body})
+    apps.settled("boxed")
+    lines = eventually(lambda: [n for n in [apps.logs("boxed").splitlines()] if len(n) == 3], 20, "what it says")[0]
+    assert lines[0] == "hello box 1000 /var 100 200" and lines[1].split() == ["10.9.8.7", "db"], lines
+    assert "tmpfs" in lines[2] and apps.get("pods", "-l", "team=web", "-o", "name")
+    docker["parameters"].append({"key": "log-driver", "value": "syslog"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        apps.update("boxed", container=body["container"])
+    assert refused.value.code == 422 and b"log-driver" in refused.value.read()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        apps.update("boxed", networks=[{"mode": "container", "name": "elsewhere"}])
+    assert refused.value.code == 422 and b"known are: dcos" in refused.value.read()
+    apps.client.delete_app("boxed")
+
+
 def test_instances_follow_their_use(apps):
     eventually(lambda: len(apps.ids("busy")) == 2, 60, "two instances of what needs more")
     assert apps.call("GET", "/v2/apps/busy")["app"]["instances"] == 2
