@@ -43,6 +43,7 @@ public final class MesosAgent: Service, AgentGateway {
     let facts: AgentFacts
     let sessions = ExecutorSessions()
     let reconciler: ExecutorReconciler
+    let keeper: ContainerKeeper
     let executorCalls: ExecutorCalls
     let operatorCalls: OperatorCalls
     let legacy: LegacyEndpoints
@@ -51,10 +52,11 @@ public final class MesosAgent: Service, AgentGateway {
 
     /// - Parameters:
     ///   - node: logs, exec and attach of this node's containers.
+    ///   - engine: what else is asked of them; nil where there is no runtime.
     ///   - usage: what the running containers use.
     public init(
         _ configuration: Configuration, client: ClusterClient, node: any NodeGateway,
-        usage: @escaping @Sendable () async throws -> [ContainerStats], logger: Logger
+        engine: ContainerEngine? = nil, usage: @escaping @Sendable () async throws -> [ContainerStats], logger: Logger
     ) {
         self.configuration = configuration
         let began = Timestamp.now
@@ -73,9 +75,10 @@ public final class MesosAgent: Service, AgentGateway {
         let paths = SandboxPaths(caches: caches, dataDirectory: configuration.dataDirectory)
         let sandboxes = SandboxFiles(paths: paths, node: node)
         let usage = ContainerUsage(read: usage)
+        let containers = ContainerCalls(caches: caches, facts: facts, client: client, node: node, engine: engine)
         operatorCalls = OperatorCalls(
-            caches: caches, facts: facts, sessions: sessions, files: sandboxes, usage: usage,
-            containers: ContainerCalls(caches: caches, client: client, node: node))
+            caches: caches, facts: facts, sessions: sessions, files: sandboxes, usage: usage, containers: containers)
+        keeper = ContainerKeeper(calls: containers, logger: logger)
         legacy = LegacyEndpoints(caches: caches, facts: facts, sessions: sessions, paths: paths, usage: usage)
         files = FilesEndpoints(files: sandboxes, caches: caches)
         reconciler.subscribe()
@@ -95,7 +98,9 @@ public final class MesosAgent: Service, AgentGateway {
                     while !caches.areSynced && !Task.isCancelled {
                         try? await Task.sleep(for: .milliseconds(10))
                     }
+                    async let tidy: Void = keeper.run()
                     await reconciler.run()
+                    await tidy
                 }
             }
         }

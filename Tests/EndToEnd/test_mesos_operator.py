@@ -190,6 +190,42 @@ def test_names(mesos):
     assert "plain.kubernetes.mesos." in mesos.ask("/v1/axfr", port=mesos.names)["Records"]["As"]
 
 
+@pytest.mark.parametrize("image", [False, True])
+def test_a_named_address_of_an_app(mesos, registry, image):
+    """`VIP_0` of a port definition, or of a mapping of a container's port: its name resolves to an address on which the
+    port of the label leads to the app, wherever that listens."""
+    service = mesos.get("-n", "kube-system", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+    name = "images" if image else "files"
+    port = {"protocol": "tcp", "labels": {"VIP_0": f"/{name}:8088"}}
+    app = {"id": f"/team/{name}", "instances": 1, "cpus": 0.1, "mem": 64}
+    if image:
+        app["container"] = {
+            "type": "MESOS", "docker": {"image": f"{registry}/e2e/web:1"},
+            "portMappings": [{"containerPort": 8080, "hostPort": 0, **port}]}
+        app["networks"] = [{"mode": "container/bridge"}]
+    else:
+        app["cmd"] = "mkdir cgi-bin && printf '#!/bin/sh\\nprintf \"\\r\\nversion=host\"\\n' >cgi-bin/info && " \
+            "chmod 755 cgi-bin/info && exec python3 -m http.server --cgi $PORT0"
+        app["portDefinitions"] = [{"port": 0, **port}]
+    mesos.ask(
+        "/v2/apps", json.dumps(app).encode(), "POST", port=mesos.marathon, headers={"Content-Type": "application/json"})
+
+    def address():
+        return subprocess.run(
+            ["dig", "+short", "+time=2", "+tries=1", f"@{service}", f"{name}.marathon.l4lb.thisdcos.directory"],
+            capture_output=True, text=True, timeout=20).stdout.strip()
+
+    found = eventually(address, 60, "the name")
+    assert found.startswith("11.")
+
+    def answer():
+        with urllib.request.urlopen(f"http://{found}:8088/cgi-bin/info", timeout=3) as response:
+            return response.read().decode()
+    eventually(lambda: "version=" in answer(), 60, "the app behind the address")
+    mesos.ask(f"/v2/apps/team/{name}", None, "DELETE", port=mesos.marathon)
+    eventually(lambda: not address(), 60, "the end of the name")
+
+
 READER = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

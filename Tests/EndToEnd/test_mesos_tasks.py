@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
@@ -107,6 +108,38 @@ def test_results_of_checks_are_told(framework):
     assert framework.updates("checked")[-1]["reason"] == "REASON_TASK_CHECK_STATUS_UPDATED"
     framework.order(kill="checked", seconds=0)
     assert framework.end("checked")["state"] == "TASK_KILLED"
+
+
+def test_a_check_beside_a_health_check_and_times_below_a_second(framework, mesos):
+    """Both run: the check's results are told while the health check, of another opinion, decides about the task."""
+    framework.launch([{
+        "name": "both", "command": "echo 7 > code; exec sleep 600", "more": {
+            "check": {
+                "type": "COMMAND",
+                "command": {"command": {"value": "date +%N >> times; exit $(cat $MESOS_SANDBOX/code)"}},
+                "delay_seconds": 0, "interval_seconds": 0.2},
+            "health_check": {
+                "type": "COMMAND", "command": {"value": "date +%N >> health-times"}, "delay_seconds": 0,
+                "grace_period_seconds": 5, "interval_seconds": 0.25}}}])
+
+    def told():
+        last = framework.updates("both")[-1:]
+        return [u for u in last if u["check"] and u["check"].get("command", {}).get("exit_code") == 7 and u["healthy"]]
+
+    eventually(told, 40, "the check's result and the task's health")
+    pod = mesos.kubectl(
+        "get", "pods", "-o", "name", "-l", "mesos.apus.dev/task-id=both").stdout.strip().split("/")[-1]
+
+    def ran(name):
+        return int(mesos.kubectl("exec", pod, "--", "sh", "-c", f"wc -l < {name}").stdout)
+
+    for name in ("times", "health-times"):
+        before, begin = ran(name), time.monotonic()
+        time.sleep(3)
+        # In whole seconds there would be one a second at most.
+        assert ran(name) - before > (time.monotonic() - begin) * 1.5, name
+    framework.order(kill="both", seconds=0)
+    assert framework.end("both")["state"] == "TASK_KILLED"
 
 
 def test_a_group_on_an_executor_of_ones_own(framework, tasks, mesos):

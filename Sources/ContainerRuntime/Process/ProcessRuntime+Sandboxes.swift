@@ -15,7 +15,11 @@ extension ProcessRuntime {
         let id = sandbox.id
         state.withLock { _ = $0.coming.insert(id) }
         defer { state.withLock { _ = $0.coming.remove(id) } }
-        if config.network != .node { try await makeNetwork(config, &sandbox) }
+        if case .target(let uid) = config.network {
+            sandbox.network = try await networkOfPod(uid)
+        } else if config.network != .node {
+            try await makeNetwork(config, &sandbox)
+        }
         let made = sandbox
         do {
             try await onThread("RunPodSandbox") { [layout] in
@@ -52,6 +56,23 @@ extension ProcessRuntime {
             }
         } catch {
             await dropNetwork(sandbox)
+            throw error as? RuntimeError ?? RuntimeError(.other, operation: "RunPodSandbox", "\(error)")
+        }
+    }
+
+    /// Path of the network namespace that another pod's containers use; empty for the machine's own.
+    private func networkOfPod(_ uid: String) async throws(RuntimeError) -> String {
+        if let own = state.withLock({ $0.sandboxes.values.first { $0.uid == uid && $0.isReady } }) {
+            return own.network
+        }
+        let found = try await network?.sandboxes(labels: ["io.kubernetes.pod.uid": uid]) ?? []
+        guard let sandbox = found.first(where: \.isReady) else {
+            throw RuntimeError(
+                .notFound, operation: "RunPodSandbox", "the pod whose network is to be used does not run here")
+        }
+        do {
+            return try await networkNamespace(sandbox.id) ?? ""
+        } catch {
             throw error as? RuntimeError ?? RuntimeError(.other, operation: "RunPodSandbox", "\(error)")
         }
     }

@@ -15,6 +15,8 @@ struct AgentCaches: Sendable {
     let nodes: Informer<Object>
     let podsByUID: InformerIndex<NodePod, String>
     let podsByExecutor: InformerIndex<NodePod, ExecutorKey>
+    /// Pods that were asked of the containers API.
+    let podsByContainer: InformerIndex<NodePod, ContainerPath>
     let tasksByPod: InformerIndex<TaskRecord, ObjectKey>
 
     init(node: String, client: ClusterClient, logger: Logger) {
@@ -33,6 +35,7 @@ struct AgentCaches: Sendable {
             guard let framework = pod.frameworkID, let executor = pod.executorID else { return [] }
             return [ExecutorKey(framework: framework, executor: executor)]
         }
+        podsByContainer = InformerIndex(pods) { $0.containerPath.map { [$0] } ?? [] }
         tasksByPod = InformerIndex(tasks) { $0.node == node ? [$0.pod] : [] }
     }
 

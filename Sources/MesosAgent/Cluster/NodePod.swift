@@ -26,6 +26,8 @@ struct NodePod: Sendable {
     let hasSandboxVolume: Bool
     /// Why the framework, the master or an operator had it killed.
     let kill: String?
+    /// The id under which it was asked of the containers API; nil for all others.
+    let containerPath: ContainerPath?
     /// When the executor must have ended, in seconds since 1970.
     let shutdownDeadline: Double?
 
@@ -66,6 +68,9 @@ struct NodePod: Sendable {
         usesProcessRuntime = spec["runtimeClassName"].string == MesosNames.processRuntimeClass
         hasSandboxVolume = spec["volumes"].elements.contains { $0["name"].string == MesosNames.sandboxVolume }
         kill = annotations[MesosNames.killAnnotation].string
+        containerPath =
+            labels[MesosNames.containerLabel] == nil
+            ? nil : parsed(MesosNames.containerAnnotation).flatMap { ContainerPath($0) }
         shutdownDeadline = annotations[Self.shutdownAnnotation].string.flatMap { Double($0) }
     }
 
@@ -93,6 +98,9 @@ struct NodePod: Sendable {
         case .other: marathonInstance
         }
     }
+    var usesHostNetwork: Bool {
+        object.tree["spec"]["hostNetwork"].bool ?? false && annotations[MesosNames.networkOfAnnotation].isNull
+    }
     func container(named name: String) -> NodeContainer? { containers.first { $0.name == name } }
 }
 
@@ -103,6 +111,12 @@ struct NodeContainer: Sendable {
     let status: JSON
 
     var isRunning: Bool { !status["state"]["running"].isNull }
+    /// Why it waits; nil while it does not.
+    var waiting: (reason: String, message: String)? {
+        let wait = status["state"]["waiting"]
+        guard !wait.isNull else { return nil }
+        return (wait["reason"].string ?? "", wait["message"].string ?? "")
+    }
     var startedAt: Timestamp? {
         (status["state"]["running"]["startedAt"].string ?? status["state"]["terminated"]["startedAt"].string)
             .flatMap { Timestamp($0) }

@@ -3,21 +3,52 @@ import HTTPWindow
 import JSON
 import MesosModel
 import ObjectModel
-import Streaming
+public import Streaming
 
-/// Calls about containers: programs beside a task's own, and input and output of both.
+/// What is asked of the node beyond logs and sessions.
+public struct ContainerEngine: Sendable {
+    /// Ends a container at once.
+    public var kill: @Sendable (ContainerReference) async throws -> Void
+    /// Removes images that nothing uses, except those of these names.
+    public var pruneImages: @Sendable (Set<String>) async -> Void
+
+    public init(
+        kill: @escaping @Sendable (ContainerReference) async throws -> Void,
+        pruneImages: @escaping @Sendable (Set<String>) async -> Void
+    ) {
+        self.kill = kill
+        self.pruneImages = pruneImages
+    }
+}
+
+/// Calls about containers: standalone ones and those beside a task's own, sessions in them, and input and output of all.
 struct ContainerCalls: Sendable {
     let caches: AgentCaches
     let client: ClusterClient
     let node: any NodeGateway
+    let engine: ContainerEngine?
+    let pods: ContainerPods
     let table = ContainerTable()
+
+    init(caches: AgentCaches, facts: AgentFacts, client: ClusterClient, node: any NodeGateway, engine: ContainerEngine?)
+    {
+        self.caches = caches
+        self.client = client
+        self.node = node
+        self.engine = engine
+        pods = ContainerPods(caches: caches, facts: facts, client: client)
+    }
 
     /// The answer to a call; nil when it is about something else.
     func answer(_ type: String, _ call: JSON, _ request: WindowRequest) async throws -> WindowResponse? {
         let body = call[type.lowercased()]
         switch type {
         case "LAUNCH_CONTAINER", "LAUNCH_NESTED_CONTAINER":
-            return WindowResponse(try await launch(try path(body), body, isSession: false) == nil ? 202 : 200)
+            let path = try path(body)
+            if type == "LAUNCH_NESTED_CONTAINER", path.parent == nil {
+                throw WindowError(400, "Expecting 'container_id.parent' to be present")
+            }
+            return WindowResponse(try await launch(path, body) ? 200 : 202)
         case "LAUNCH_NESTED_CONTAINER_SESSION": return try await session(try path(body), body, request)
         case "WAIT_CONTAINER", "WAIT_NESTED_CONTAINER": return try await wait(type, try path(body), request)
         case "KILL_CONTAINER", "KILL_NESTED_CONTAINER": return try await kill(try path(body), body)
@@ -38,6 +69,7 @@ struct ContainerCalls: Sendable {
 
     /// The container of a pod that a path means; nil when it means none.
     func main(_ path: ContainerPath) -> (pod: NodePod, container: NodeContainer)? {
+        if let pod = pods.pod(path) { return pod.containers.first.map { (pod, $0) } }
         guard let first = path.ids.first, let pod = caches.podsByUID[first].first else { return nil }
         switch path.ids.count {
         case 1: return pod.containers.first.map { (pod, $0) }
@@ -58,38 +90,63 @@ struct ContainerCalls: Sendable {
 
     // MARK: Launching
 
-    /// Starts a program in the container that the parent means.
-    /// - Returns: nil when there is such a container already.
-    private func launch(_ path: ContainerPath, _ body: JSON, isSession: Bool) async throws -> NestedContainer? {
-        guard let parent = path.parent else {
-            throw WindowError(501, "Standalone containers are not supported: make a pod, or a Marathon app")
+    /// - Returns: false when there is such a container already.
+    private func launch(_ path: ContainerPath, _ body: JSON) async throws -> Bool {
+        if await table.isKnown(path) || main(path) != nil { return false }
+        guard try await pods.launch(.init(path: path, call: body, parent: try await parent(of: path)?.pod)) else {
+            return false
         }
-        let place: ContainerReference
-        if let (pod, container) = main(parent) {
-            guard container.isRunning else { throw WindowError(400, "The container '\(parent)' is not running") }
-            place = reference(pod, container)
-        } else if let nested = await table.container(parent) {
-            place = nested.place
-        } else {
-            throw WindowError(400, "Unable to find the parent container '\(parent)'")
+        if let (width, height) = Self.size(body["container"]["tty_info"]), let (pod, container) = main(path) {
+            // The size of a terminal can only be told by who is attached to it.
+            var options = ExecOptions()
+            options.tty = true
+            options.stdout = true
+            if let session = try? await node.attach(reference(pod, container), options) {
+                try? await session.resize(width: width, height: height)
+                await session.close()
+            }
+        }
+        return true
+    }
+
+    /// The container above one; nil for one that has none.
+    private func parent(of path: ContainerPath) async throws -> (pod: NodePod, container: NodeContainer)? {
+        guard let above = path.parent else { return nil }
+        guard let found = main(above) else {
+            if await table.isKnown(above) {
+                throw WindowError(400, "The container '\(above)' is a session: nothing can be launched below it")
+            }
+            throw WindowError(404, "Unable to find the parent container '\(above)'")
+        }
+        guard found.container.isRunning else { throw WindowError(400, "The container '\(above)' is not running") }
+        return found
+    }
+
+    /// Starts a session's program in the container that the parent means.
+    private func begin(_ path: ContainerPath, _ body: JSON) async throws -> NestedContainer {
+        guard let (pod, above) = try await parent(of: path) else {
+            throw WindowError(400, "Expecting 'container_id.parent' to be present")
         }
         let image = body["container"]
         if !image["docker"].isNull || !image["mesos"]["image"].isNull {
-            throw WindowError(501, "A nested container runs in its parent's files: it cannot have an image")
+            throw WindowError(400, "A session runs in its parent's files: it cannot have an image")
         }
         let terminal = body["container"]["tty_info"]
         var options = ExecOptions()
         options.command = try command(body["command"], path)
-        options.stdin = isSession
+        options.stdin = true
         options.stdout = true
         options.stderr = terminal.isNull
         options.tty = !terminal.isNull
-        guard try await table.begin(path) else { return nil }
+        guard main(path) == nil, try await table.begin(path) else {
+            throw WindowError(409, "The container '\(path)' exists already")
+        }
         do {
+            let place = reference(pod, above)
             let session = try await node.exec(place, options)
             if let (width, height) = Self.size(terminal) { try? await session.resize(width: width, height: height) }
             let container = NestedContainer(
-                path: path, place: place, session: session, output: OutputLog(isPaced: isSession))
+                path: path, place: place, session: session, output: OutputLog(isPaced: true))
             await table.add(container)
             return container
         } catch {
@@ -105,18 +162,38 @@ struct ContainerCalls: Sendable {
         return (UInt16(clamping: columns), UInt16(clamping: rows))
     }
 
+    /// Runs a program as another user, with what there is for it in the container: `$0` is the user.
+    private static let asUser = """
+        if command -v setpriv >/dev/null 2>&1 && command -v id >/dev/null 2>&1; then
+          if u=$(id -u "$0" 2>/dev/null); then
+            exec setpriv --reuid "$u" --regid "$(id -g "$0")" --init-groups -- "$@"
+          fi
+          case $0 in *[!0-9]*) echo "there is no user $0" >&2; exit 126;; esac
+          exec setpriv --reuid "$0" --clear-groups -- "$@"
+        fi
+        if command -v su-exec >/dev/null 2>&1; then exec su-exec "$0" "$@"; fi
+        if command -v su >/dev/null 2>&1; then exec su -s /bin/sh -c 'exec "$0" "$@"' "$0" -- "$@"; fi
+        echo "there is no setpriv, su-exec or su to become $0" >&2
+        exit 126
+        """
+
     /// The command line, with the marker in its environment.
     private func command(_ info: JSON, _ path: ContainerPath) throws -> [String] {
-        if let user = info["user"].string, !user.isEmpty, user != "root" {
-            throw WindowError(501, "A nested container runs as its parent's user: it cannot be '\(user)'")
+        if !info["uris"].elements.isEmpty {
+            throw WindowError(400, "A session has no sandbox of its own: nothing can be fetched for it")
         }
-        if !info["uris"].elements.isEmpty { throw WindowError(501, "Nothing can be fetched for a nested container") }
         let arguments = info["arguments"].elements.compactMap(\.string)
         var program = arguments
         if let value = info["value"].string {
             program = info["shell"].bool ?? true ? ["/bin/sh", "-c", value] : [value] + arguments.dropFirst()
         }
         guard !program.isEmpty else { throw WindowError(400, "Expecting 'command' to be present") }
+        if let user = info["user"].string, !user.isEmpty, user != "root" {
+            guard user.utf8.allSatisfy({ Self.isOfName($0) }), user.first != "-" else {
+                throw WindowError(400, "'\(user)' is no user's name")
+            }
+            program = ["/bin/sh", "-c", Self.asUser, user] + program
+        }
         var variables = [NestedContainer.marker(path)]
         for variable in info["environment"]["variables"].elements {
             guard let name = variable["name"].string, !name.isEmpty, !name.contains("=") else { continue }
@@ -124,12 +201,18 @@ struct ContainerCalls: Sendable {
         }
         return ["env"] + variables + program
     }
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
 
     private func session(_ path: ContainerPath, _ body: JSON, _ request: WindowRequest) async throws -> WindowResponse {
         let answer = try StreamAnswer(request)
-        guard let container = try await launch(path, body, isSession: true) else {
-            throw WindowError(400, "The container '\(path)' exists already")
-        }
+        let container = try await begin(path, body)
         return answer.response { [self] writer in
             // A session ends with its connection.
             defer {
@@ -144,108 +227,5 @@ struct ContainerCalls: Sendable {
         guard await table.container(container.path) != nil else { return }
         try? await signal(container, 9)
         await container.session.close()
-    }
-
-    // MARK: Waiting and killing
-
-    private func wait(_ type: String, _ path: ContainerPath, _ request: WindowRequest) async throws -> WindowResponse {
-        let format = try ContentTypes.accepted(request)
-        var result: JSON = [:]
-        if main(path) != nil {
-            while let container = main(path)?.container, container.terminated == nil {
-                try await Task.sleep(for: .milliseconds(100))
-            }
-            if let code = main(path)?.container.terminated?.exitCode { result["exit_status"] = Self.status(code) }
-        } else {
-            guard let exit = await table.exit(of: path) else {
-                throw WindowError(404, "Container '\(path)' cannot be found")
-            }
-            switch exit {
-            case .code(let code): result["exit_status"] = Self.status(code)
-            case .failed(let why):
-                result["state"] = "TASK_FAILED"
-                result["message"] = .string(why)
-            }
-        }
-        return try Messages.response(
-            ["type": .string(type), type.lowercased(): result], as: "mesos.v1.agent.Response", format: format)
-    }
-
-    /// An exit code as `wait` tells it: of a program that a signal ended, the signal's number.
-    private static func status(_ code: Int) -> JSON { JSON(code > 128 && code < 193 ? code - 128 : code << 8) }
-
-    private func kill(_ path: ContainerPath, _ body: JSON) async throws -> WindowResponse {
-        let number = body["signal"].int ?? 9
-        guard (1...64).contains(number) else { throw WindowError(400, "There is no signal \(number)") }
-        // One that is being launched is waited for.
-        for _ in 0..<3000 where await table.isStarting(path) { try await Task.sleep(for: .milliseconds(10)) }
-        if let container = await table.container(path) {
-            do {
-                try await signal(container, number)
-            } catch {
-                throw WindowError(500, "Failed to kill the container '\(path)': \(error)")
-            }
-            return WindowResponse(200)
-        }
-        if await table.isKnown(path) { return WindowResponse(200) }
-        guard let (pod, container) = main(path) else {
-            throw WindowError(404, "Container '\(path)' cannot be found")
-        }
-        guard container.terminated == nil else { return WindowResponse(200) }
-        let reason: JSON = [MesosNames.killAnnotation: "An operator killed the container"]
-        try await client.patch(
-            .pods, pod.key, .merge, ["metadata": ["uid": .string(pod.uid), "annotations": reason]])
-        var options = DeleteOptions(uid: pod.uid)
-        if number == 9 { options.gracePeriodSeconds = 1 }
-        try await client.delete(.pods, pod.key, options: options)
-        return WindowResponse(200)
-    }
-
-    private func remove(_ path: ContainerPath) async throws -> WindowResponse {
-        let isRunning = main(path).map { $0.container.terminated == nil } ?? false
-        guard !isRunning, await table.remove(path) else {
-            throw WindowError(500, "The container '\(path)' is running")
-        }
-        return WindowResponse(200)
-    }
-
-    /// Signals the processes of a nested container, once there are any: right after the launch its program may be about
-    /// to begin.
-    private func signal(_ container: NestedContainer, _ number: Int) async throws {
-        let end = ContinuousClock.now + .seconds(10)
-        while try await !findAndSignal(container, number) {
-            guard await table.container(container.path) != nil else { return }
-            if ContinuousClock.now > end { throw WindowError(500, "its processes cannot be found") }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
-    /// A session has no call for that: its processes are found by their environment. What a program starts while it is
-    /// looked for is found by looking again.
-    /// - Returns: false when there are none.
-    private func findAndSignal(_ container: NestedContainer, _ number: Int) async throws -> Bool {
-        let script = """
-            none=3
-            while :; do
-              more=
-              for p in /proc/[0-9]*; do
-                if tr '\\000' '\\n' <$p/environ 2>/dev/null | grep -qxF "$0"; then
-                  kill -"$1" "${p#/proc/}" 2>/dev/null && none=0 more=1
-                fi
-              done
-              if [ "$1" != 9 ] || [ -z "$more" ]; then exit $none; fi
-            done
-            """
-        var options = ExecOptions()
-        options.command = ["/bin/sh", "-c", script, container.marker, String(number)]
-        options.stdout = true
-        options.stderr = true
-        let session = try await node.exec(container.place, options)
-        for try await _ in session.output {}
-        let exit = try await session.exit()
-        await session.close()
-        if exit == .code(3) { return false }
-        if exit != .code(0) { throw WindowError(500, "its processes cannot be found: \(exit)") }
-        return true
     }
 }

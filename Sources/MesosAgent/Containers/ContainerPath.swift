@@ -17,10 +17,13 @@ struct ContainerPath: Hashable, Sendable, CustomStringConvertible {
         guard !ids.isEmpty else { return nil }
         self.ids = ids.reversed()
     }
-    private init(ids: [String]) { self.ids = ids }
+    init(ids: [String]) { self.ids = ids }
 
     var parent: ContainerPath? { ids.count > 1 ? ContainerPath(ids: Array(ids.dropLast())) : nil }
+    /// The container that all of it belongs to.
+    var root: ContainerPath { ContainerPath(ids: Array(ids.prefix(1))) }
     var description: String { ids.joined(separator: ".") }
+    func isInside(_ other: ContainerPath) -> Bool { ids.count > other.ids.count && ids.starts(with: other.ids) }
     var json: JSON {
         var tree: JSON = .null
         for id in ids {

@@ -1,7 +1,8 @@
 import HTTPWindow
 import Streaming
 
-/// A program that was started beside a container's own, in its namespaces: a nested container.
+/// A program that was started beside a container's own, in its namespaces and files, for as long as somebody looks at it:
+/// the nested container of a session.
 struct NestedContainer: Sendable {
     let path: ContainerPath
     /// The container that it runs in.
@@ -11,10 +12,11 @@ struct NestedContainer: Sendable {
 
     /// Set in its environment, and by that in all that it starts: how its processes are found.
     var marker: String { Self.marker(path) }
-    static func marker(_ path: ContainerPath) -> String { "APUS_NESTED_CONTAINER=\(path)" }
+    static let markerName = "APUS_NESTED_CONTAINER"
+    static func marker(_ path: ContainerPath) -> String { "\(markerName)=\(path)" }
 }
 
-/// The nested containers of this process. They end with it, as the connections to their programs do.
+/// The sessions of this process. They end with it, as the connections to their programs do.
 actor ContainerTable {
     static let maximumRunning = 512
     static let maximumEnded = 1000
@@ -37,7 +39,7 @@ actor ContainerTable {
     func begin(_ path: ContainerPath) throws -> Bool {
         if isKnown(path) { return false }
         guard live.count + starting.count < Self.maximumRunning else {
-            throw WindowError(503, "there are \(Self.maximumRunning) nested containers already")
+            throw WindowError(503, "there are \(Self.maximumRunning) sessions already")
         }
         starting.insert(path)
         return true

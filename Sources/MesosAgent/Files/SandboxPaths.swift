@@ -43,7 +43,7 @@ struct SandboxPaths: Sendable {
         guard path.hasPrefix("/") else { return nil }
         let parts = path.split(separator: "/").map(String.init)
         guard !parts.contains("..") else { return nil }
-        return virtual(parts) ?? real(parts) ?? layout(parts)
+        return virtual(parts) ?? real(parts) ?? layout(parts) ?? standalone(parts)
     }
 
     /// `/framework/F/executor/E/latest/…`
@@ -63,6 +63,21 @@ struct SandboxPaths: Sendable {
         let run = parts[start + 5]
         let pod = run == "latest" ? executor(key) : caches.podsByExecutor[key].first { $0.uid == run }
         return below(pod, Array(parts.dropFirst(start + 6)))
+    }
+
+    /// `/containers/ID/…`, of standalone containers; inside of it `containers/ID/…` of what is nested there.
+    private func standalone(_ parts: [String]) -> Place? {
+        guard parts.count >= 2, parts[0] == "containers" else { return nil }
+        return nested(ContainerPath(ids: [parts[1]]), Array(parts.dropFirst(2)))
+    }
+    private func nested(_ path: ContainerPath, _ rest: [String]) -> Place? {
+        if rest.count >= 2, rest[0] == "containers",
+            let inner = nested(ContainerPath(ids: path.ids + [rest[1]]), Array(rest.dropFirst(2)))
+        {
+            return inner
+        }
+        guard let pod = caches.podsByContainer[path].first else { return nil }
+        return Place(pod: pod, container: pod.containers.first?.name, path: rest.joined(separator: "/"))
     }
 
     /// The folder itself, as `/state` shows it.
@@ -92,6 +107,11 @@ struct SandboxPaths: Sendable {
     /// Names below an executor's sandbox: those of a group lead to its tasks' first.
     private func below(_ pod: NodePod?, _ rest: [String]) -> Place? {
         guard let pod else { return nil }
+        if rest.count >= 2, rest[0] == "containers",
+            let inner = nested(ContainerPath(ids: [pod.uid, rest[1]]), Array(rest.dropFirst(2)))
+        {
+            return inner
+        }
         guard case .group(_, let tasks) = pod.role else {
             return Place(pod: pod, container: pod.containers.first?.name, path: rest.joined(separator: "/"))
         }

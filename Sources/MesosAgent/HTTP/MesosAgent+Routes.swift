@@ -1,5 +1,6 @@
 public import HTTPWindow
 import JSON
+import MesosModel
 
 extension MesosAgent {
     /// Answers a request to the window.
@@ -16,6 +17,7 @@ extension MesosAgent {
         guard request.method == "GET" || request.method == "HEAD" else {
             throw WindowError(405, "Expecting one of { 'GET', 'HEAD' }, but received '\(request.method)'")
         }
+        if path == "/logging/toggle" { return try LogVerbosity.toggle(request) { DurationText.duration($0) } }
         if path.hasPrefix("/files/") {
             guard caches.areSynced else { throw WindowError(503, "Agent has not finished recovery") }
             return try await files.handle(request, String(path.dropFirst("/files/".count)))

@@ -213,7 +213,10 @@ struct ContainerUsage: Sendable {
 
     /// `ResourceStatistics`. The runtime tells CPU time as one sum: it is shown as user time.
     static func statistics(_ usage: Usage, of executor: AgentState.Executor) -> JSON {
-        let limits = AgentMetrics.scalars(executor.resources)
+        statistics(usage, resources: executor.resources)
+    }
+    static func statistics(_ usage: Usage, resources: [JSON]) -> JSON {
+        let limits = AgentMetrics.scalars(resources)
         return [
             "timestamp": .double(Double(usage.timestamp) / 1e9),
             "cpus_user_time_secs": .double(Double(usage.cpuNanoseconds) / 1e9), "cpus_system_time_secs": .double(0),

@@ -28,10 +28,38 @@ struct OperatorCalls: Sendable {
             throw WindowError(400, "Expecting 'type' to be present")
         }
         if let answer = try await containers.answer(type, call, request) { return answer }
+        if let answer = try await order(type, call) { return answer }
         let accepted = try ContentTypes.accepted(request)
         var answer: JSON = ["type": .string(type)]
         answer[type.lowercased()] = try await body(type, call)
         return try Messages.response(answer, as: "mesos.v1.agent.Response", format: accepted)
+    }
+
+    /// Calls that change something and answer with nothing; nil for others.
+    private func order(_ type: String, _ call: JSON) async throws -> WindowResponse? {
+        switch type {
+        case "SET_LOGGING_LEVEL":
+            let wish = call["set_logging_level"]
+            guard let level = wish["level"].int, let duration = wish["duration"]["nanoseconds"].int else {
+                throw WindowError(400, "Expecting 'set_logging_level' to have a level and a duration")
+            }
+            try LogVerbosity.set(level, for: .nanoseconds(duration))
+            return WindowResponse(202)
+        case "PRUNE_IMAGES":
+            guard let engine = containers.engine else { throw WindowError(501, "there is no runtime here") }
+            var kept = Set(
+                call["prune_images"]["excluded_images"].elements.compactMap { $0["docker"]["name"].string })
+            // Those of containers that are about to start.
+            for pod in caches.pods.all where !pod.isEnded {
+                let spec = pod.object.tree["spec"]
+                for container in spec["containers"].elements + spec["initContainers"].elements {
+                    if let image = container["image"].string { kept.insert(image) }
+                }
+            }
+            await engine.pruneImages(kept)
+            return WindowResponse(200)
+        default: return nil
+        }
     }
 
     private var state: AgentState { AgentState(caches: caches, facts: facts, paths: files.paths) }
@@ -45,7 +73,7 @@ struct OperatorCalls: Sendable {
         case "GET_METRICS":
             let metrics = AgentMetrics(state: state, facts: facts, sessions: sessions).snapshot
             return ["metrics": .array(metrics.map { ["name": .string($0.name), "value": .double($0.value)] })]
-        case "GET_LOGGING_LEVEL": return ["level": 0]
+        case "GET_LOGGING_LEVEL": return ["level": JSON(LogVerbosity.level)]
         case "LIST_FILES":
             let entries = try await files.browse(try path(call["list_files"]))
             return ["file_infos": .array(entries.map(Self.fileInfo))]
@@ -81,10 +109,6 @@ struct OperatorCalls: Sendable {
         case "ADD_RESOURCE_PROVIDER_CONFIG", "UPDATE_RESOURCE_PROVIDER_CONFIG", "REMOVE_RESOURCE_PROVIDER_CONFIG",
             "MARK_RESOURCE_PROVIDER_GONE":
             throw WindowError(501, "\(type): there are no resource providers here; storage is Kubernetes's volumes")
-        case "SET_LOGGING_LEVEL":
-            throw WindowError(501, "SET_LOGGING_LEVEL: the level is set when the process starts")
-        case "PRUNE_IMAGES":
-            throw WindowError(501, "PRUNE_IMAGES: images are removed by the node when its disk fills")
         default: throw WindowError(501, "Unknown call \(type)")
         }
     }
@@ -125,9 +149,41 @@ struct OperatorCalls: Sendable {
                 ])
             }
         }
-        if call["show_nested"].bool ?? false {
-            list += await containers.table.running.map { ["container_id": $0.json] }
+        let (showsNested, showsStandalone) = (
+            call["show_nested"].bool ?? false, call["show_standalone"].bool ?? false
+        )
+        for pod in containers.pods.all where !pod.isEnded {
+            guard let path = pod.containerPath else { continue }
+            // What is nested in a standalone container is both.
+            let isStandalone = state.executors.allSatisfy { $0.containerID != path.root.description }
+            if path.parent != nil, !showsNested || isStandalone && !showsStandalone { continue }
+            if path.parent == nil, !showsStandalone { continue }
+            list.append(entry(pod, path, used[pod.uid]))
         }
+        if showsNested { list += await containers.table.running.map { ["container_id": $0.json] } }
         return list.isEmpty ? [:] : ["containers": .array(list)]
+    }
+
+    private func entry(_ pod: NodePod, _ path: ContainerPath, _ used: ContainerUsage.Usage?) -> JSON {
+        var status = (containers.main(path.root)?.pod ?? pod).containerStatus
+        status["container_id"] = path.json
+        var entry: JSON = ["container_id": path.json, "container_status": status]
+        if let executor = state.executors.first(where: { $0.containerID == path.root.description }) {
+            entry["framework_id"] = ["value": .string(executor.frameworkID)]
+            entry["executor_id"] = ["value": .string(executor.executorID)]
+            entry["executor_name"] = .string(executor.name)
+        }
+        if let used {
+            let limits = pod.object.tree["spec"]["containers"][0]["resources"]
+            var resources: [JSON] = []
+            if let cpu = Quantity(limits["requests"]["cpu"]) {
+                resources.append(AgentFacts.scalar("cpus", cpu.doubleValue))
+            }
+            if let memory = Quantity(limits["limits"]["memory"]) {
+                resources.append(AgentFacts.scalar("mem", memory.doubleValue / 1_048_576))
+            }
+            entry["resource_statistics"] = ContainerUsage.statistics(used, resources: resources)
+        }
+        return entry
     }
 }

@@ -41,9 +41,7 @@ struct LegacyAPI: Sendable {
         routes.add("/files/read") { try Self.files($0) }
         routes.add("/files/download") { try Self.files($0) }
         routes.add("/files/debug") { try await small($0) { _ in [:] } }
-        routes.add("/logging/toggle") { _ in
-            throw WindowError(501, "The level of the log is set at start, with --log-level")
-        }
+        routes.add("/logging/toggle") { try LogVerbosity.toggle($0) { DurationText.duration($0) } }
     }
 
     // MARK: Answers

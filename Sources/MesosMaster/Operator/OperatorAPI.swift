@@ -62,7 +62,7 @@ struct OperatorAPI: Sendable {
         }
         switch name {
         case "GET_HEALTH": return try answer(["healthy": true])
-        case "GET_LOGGING_LEVEL": return try answer(["level": 0])
+        case "GET_LOGGING_LEVEL": return try answer(["level": JSON(LogVerbosity.level)])
         case "LIST_FILES":
             guard ["", "/"].contains(call["list_files"]["path"].string ?? "") else {
                 throw WindowError(404, "There is no \(call["list_files"]["path"].string ?? "")")
@@ -72,7 +72,12 @@ struct OperatorAPI: Sendable {
             throw WindowError(
                 404, "The master keeps no log file: it writes to standard error. Sandboxes are read from the agent")
         case "SET_LOGGING_LEVEL":
-            throw WindowError(501, "The level of the log is set at start, with --log-level")
+            let wish = call["set_logging_level"]
+            guard let level = wish["level"].int, let duration = wish["duration"]["nanoseconds"].int else {
+                throw WindowError(400, "Expecting 'set_logging_level' to have a level and a duration")
+            }
+            try LogVerbosity.set(level, for: .nanoseconds(duration))
+            return WindowResponse(202)
         case "GET_STATE", "GET_AGENTS", "GET_FRAMEWORKS", "GET_EXECUTORS", "GET_OPERATIONS", "GET_TASKS", "GET_ROLES",
             "GET_WEIGHTS", "GET_MASTER", "GET_MAINTENANCE_STATUS", "GET_MAINTENANCE_SCHEDULE", "GET_QUOTA", "GET_FLAGS",
             "GET_VERSION", "GET_METRICS":

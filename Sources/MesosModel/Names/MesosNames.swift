@@ -54,6 +54,16 @@ public enum MesosNames {
     /// Annotation of the assigned port of an index.
     public static func assignedPortAnnotation(_ index: Int) -> String { "ports.apus.dev/\(index)" }
 
+    /// Annotation: what probes cannot say of a Mesos task's checks, by container:
+    /// `{"task": {"check": probe, "health": times}}`.
+    public static let checksAnnotation = "mesos.apus.dev/checks"
+    /// Label of pods that were asked of an agent's containers API: `standalone` or `nested`.
+    public static let containerLabel = "mesos.apus.dev/container"
+    /// Annotation of the same: ContainerID JSON.
+    public static let containerAnnotation = "mesos.apus.dev/container-id"
+    /// Annotation of pods of plain programs on the host's network: the uid of the pod whose network they use instead.
+    public static let networkOfAnnotation = "mesos.apus.dev/network-of"
+
     // MARK: Kinds
 
     /// Group of the Mesos window's own objects.
@@ -86,6 +96,8 @@ public enum MesosNames {
     public static let taskContainer = "task"
     /// The container of a custom executor.
     public static let executorContainer = "executor"
+    /// The container of a pod that was asked of an agent's containers API.
+    public static let agentContainer = "container"
 
     // MARK: Safe forms
 

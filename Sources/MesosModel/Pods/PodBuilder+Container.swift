@@ -35,7 +35,7 @@ extension PodBuilder {
         try setNetwork(info, resources: resources, of: &container)
         try setVolumes(info, resources: resources, hasImage: image != nil, of: &container)
         setSecurity(info, user: command["user"].string ?? place.framework["user"].string, name, of: &container)
-        setProbes(task, of: &container)
+        setProbes(task, name, of: &container)
         if !info["tty_info"].isNull {
             container["tty"] = true
             container["stdin"] = true
@@ -199,37 +199,68 @@ extension PodBuilder {
 
     // MARK: Probes
 
-    /// A health check becomes probes: start-up for the grace period, liveness for the kill, readiness for `healthy`.
-    private func setProbes(_ task: JSON, of container: inout JSON) {
-        let health = task["health_check"]
+    /// A health check becomes probes: start-up for the grace period, liveness for the kill, readiness for `healthy`. A
+    /// check is the readiness probe, or beside a health check what the annotation says; so are times that are no seconds.
+    private mutating func setProbes(_ task: JSON, _ name: String, of container: inout JSON) {
+        let (health, check) = (task["health_check"], task["check"])
+        var extras = JSONObject()
         if let handler = handler(health) {
-            let interval = Self.whole(health["interval_seconds"], 10)
             let failures = health["consecutive_failures"].int ?? 3
-            let grace = Self.whole(health["grace_period_seconds"], 10, minimum: 0)
             var probe = handler
-            probe["periodSeconds"] = JSON(interval)
+            probe["periodSeconds"] = JSON(Self.whole(health["interval_seconds"], 10))
             probe["timeoutSeconds"] = JSON(Self.whole(health["timeout_seconds"], 20))
             var ready = probe
             ready["failureThreshold"] = 1
             container["readinessProbe"] = ready
             if failures > 0 {
+                let interval = max(Self.finite(health["interval_seconds"]) ?? 10, 0.01)
+                let grace = max(Self.finite(health["grace_period_seconds"]) ?? 10, 0)
                 var start = probe
                 start["initialDelaySeconds"] = JSON(Self.whole(health["delay_seconds"], 15, minimum: 0))
-                start["failureThreshold"] = JSON((grace + interval - 1) / interval + failures)
+                start["failureThreshold"] = JSON(Int(min((grace / interval).rounded(.up), 1e9)) + failures)
                 container["startupProbe"] = start
                 probe["failureThreshold"] = JSON(failures)
                 container["livenessProbe"] = probe
             }
-        } else if let handler = handler(task["check"]) {
-            let check = task["check"]
-            var probe = handler
-            probe["initialDelaySeconds"] = JSON(Self.whole(check["delay_seconds"], 15, minimum: 0))
-            probe["periodSeconds"] = JSON(Self.whole(check["interval_seconds"], 10))
-            probe["timeoutSeconds"] = JSON(Self.whole(check["timeout_seconds"], 20))
-            probe["failureThreshold"] = 1
-            container["readinessProbe"] = probe
+            if let times = Self.fineTimes(health) { extras["health"] = times }
+            if let handler = self.handler(check) {
+                var probe = Self.probe(check, handler)
+                if let times = Self.fineTimes(check) {
+                    for (name, value) in times.members { probe[name] = value }
+                }
+                extras["check"] = probe
+            }
+        } else if let handler = handler(check) {
+            container["readinessProbe"] = Self.probe(check, handler)
+            if let times = Self.fineTimes(check) { extras["health"] = times }
         }
+        if !extras.isEmpty { checks[name] = .object(extras) }
     }
+
+    private static func probe(_ check: JSON, _ handler: JSON) -> JSON {
+        var probe = handler
+        probe["initialDelaySeconds"] = JSON(whole(check["delay_seconds"], 15, minimum: 0))
+        probe["periodSeconds"] = JSON(whole(check["interval_seconds"], 10))
+        probe["timeoutSeconds"] = JSON(whole(check["timeout_seconds"], 20))
+        probe["failureThreshold"] = 1
+        return probe
+    }
+
+    /// A check's times in milliseconds when one of them is no whole number of seconds.
+    private static func fineTimes(_ check: JSON) -> JSON? {
+        var times: JSON = [:]
+        var isFine = false
+        for (name, member, standard) in [
+            ("delay_seconds", "initialDelayMilliseconds", 15.0), ("interval_seconds", "periodMilliseconds", 10),
+            ("timeout_seconds", "timeoutMilliseconds", 20),
+        ] {
+            let seconds = min(max(finite(check[name]) ?? standard, 0), 1e9)
+            if seconds != seconds.rounded() { isFine = true }
+            times[member] = JSON(Int((seconds * 1000).rounded()))
+        }
+        return isFine ? times : nil
+    }
+    private static func finite(_ value: JSON) -> Double? { value.double.flatMap { $0.isFinite ? $0 : nil } }
 
     private func handler(_ check: JSON) -> JSON? {
         let isCheck = !check["command"]["command"].isNull

@@ -49,6 +49,7 @@ public struct PodBuilder: Sendable {
     var volumes: [JSON] = []
     var uris = JSONObject()
     var options = JSONObject()
+    var checks = JSONObject()
     var isHostNetwork = true
     var hasImages: Bool?
     var hostname: String?
@@ -146,6 +147,24 @@ public struct PodBuilder: Sendable {
             name: MesosNames.podName(executorID: id, frameworkID: place.frameworkID, agentID: place.agentID))
     }
 
+    /// The pod of a container that was asked of the agent and belongs to no task.
+    /// - Parameters:
+    ///   - call: the agent's `LAUNCH_CONTAINER`.
+    ///   - id: what tells it apart on its agent.
+    ///   - environment: entries of `env` before the call's own.
+    /// - Throws: `MesosError` for what cannot be run here.
+    public static func pod(
+        container call: JSON, id: String, environment: [JSON], place: Place
+    ) throws(MesosError) -> JSON {
+        var builder = PodBuilder(place)
+        builder.labels = [:]
+        let resources = try Resources(trees: call["resources"].elements)
+        try builder.addContainer(
+            MesosNames.agentContainer, command: call["command"], container: call["container"],
+            environment: environment, resources: resources, addedMemory: 0, limits: call["limits"], task: .null)
+        return builder.finished(name: MesosNames.podName(taskID: id, frameworkID: place.agentID))
+    }
+
     private func identity(executorID: String) -> [JSON] {
         [
             Self.variable("MESOS_FRAMEWORK_ID", place.frameworkID), Self.variable("MESOS_EXECUTOR_ID", executorID),
@@ -164,6 +183,7 @@ public struct PodBuilder: Sendable {
         var annotations = annotations
         if !uris.isEmpty { annotations[MesosNames.urisAnnotation] = JSON.object(uris).description }
         if !options.isEmpty { annotations[MesosNames.optionsAnnotation] = JSON.object(options).description }
+        if !checks.isEmpty { annotations[MesosNames.checksAnnotation] = JSON.object(checks).description }
         if !assignedPorts.isEmpty {
             annotations[MesosNames.assignedPortsAnnotation] = assignedPorts.map(String.init).joined(separator: ",")
             for (index, port) in assignedPorts.enumerated() {

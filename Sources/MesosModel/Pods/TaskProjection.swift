@@ -246,10 +246,9 @@ public struct TaskProjection: Sendable {
         return facts.isReady ? true : facts.isPastStartup ? false : nil
     }
 
-    /// The newest result of the task's check; nil without one, before its first result, and beside a health check, whose
-    /// probe takes its place.
+    /// The newest result of the task's check; nil without one, and before its first result.
     private var checkResult: (isSuccess: Bool, code: Int?)? {
-        guard !info["check"].isNull, info["health_check"].isNull, facts.phase == .running else { return nil }
+        guard !info["check"].isNull, facts.phase == .running else { return nil }
         return pod.check(container)
     }
 

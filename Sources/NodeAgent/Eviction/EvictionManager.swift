@@ -14,7 +14,7 @@ actor EvictionManager {
     private let context: AgentContext
     private let pods: PodSet
     private let usage: UsageSampler
-    private let images: ImageCollector
+    let images: ImageCollector
     private var seen: [String: Timestamp] = [:]
 
     init(context: AgentContext, pods: PodSet, usage: UsageSampler) {

@@ -53,12 +53,15 @@ actor ImageCollector {
     }
 
     /// Frees all that can be freed.
-    func removeUnused() async {
-        guard let unused = await unused() else { return }
+    /// - Parameter names: images that stay, as users write them.
+    func removeUnused(keeping names: Set<String> = []) async {
+        guard let unused = await unused(keeping: Set(names.map(Self.canonical))) else { return }
         _ = await remove(unused)
     }
 
-    private func unused() async -> [Record]? {
+    private static func canonical(_ name: String) -> String { ImageName(name)?.canonical ?? name }
+
+    private func unused(keeping kept: Set<String> = []) async -> [Record]? {
         guard let images = try? await runtime.images(), let containers = try? await runtime.containers(labels: [:])
         else { return nil }
         let now = Timestamp.now
@@ -71,7 +74,8 @@ actor ImageCollector {
             let isUsed = names.contains(where: used.contains)
             if isUsed { record.used = now }
             next[image.id] = record
-            if !isUsed, !image.isPinned {
+            let isKept = !kept.isEmpty && names.contains { kept.contains(Self.canonical($0)) }
+            if !isUsed, !image.isPinned, !isKept {
                 result.append(
                     Record(
                         id: image.id, size: Int(clamping: image.sizeBytes), firstSeen: record.first,

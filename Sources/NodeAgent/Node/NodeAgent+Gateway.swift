@@ -55,6 +55,22 @@ extension NodeAgent: NodeGateway {
         await usage.pods()
     }
 
+    /// Ends a container at once, whatever its pod's grace period.
+    /// - Throws: `StatusError` when the container does not run.
+    public func kill(_ container: ContainerReference) async throws {
+        let id = try await running(container)
+        do {
+            try await context.runtime.stopContainer(id, grace: .zero)
+        } catch {
+            throw StatusError.internalError("\(error)")
+        }
+    }
+
+    /// Removes the images that no container uses, except those of these names.
+    public func pruneImages(keeping names: Set<String>) async {
+        await evictions.images.removeUnused(keeping: names)
+    }
+
     private func worker(_ pod: PodReference) async throws -> PodWorker {
         guard let worker = await podSet.worker(namespace: pod.namespace, name: pod.name, uid: pod.uid) else {
             throw StatusError.notFound(GroupResource(group: "", resource: "pods"), name: pod.name)

@@ -61,7 +61,7 @@ public final class NodeAgent: Service {
     let usage: UsageSampler
     private let nodeStatus: NodeStatus
     private let provisioner: LocalProvisioner
-    private let evictions: EvictionManager
+    let evictions: EvictionManager
     private let dirty: DirtyKeys
     private let logger: Logger
 

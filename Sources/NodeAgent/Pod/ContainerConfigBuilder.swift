@@ -17,6 +17,9 @@ struct ContainerConfigBuilder: Sendable {
     var isCgroupV2: Bool
 
     static let clusterLabel = "apus.dev/cluster"
+    /// Whose network a pod of plain programs uses instead of the host's. Only for those that may have the host's, which
+    /// reaches as far.
+    static let networkOfAnnotation = "mesos.apus.dev/network-of"
 
     private var labels: [String: String] {
         [
@@ -42,6 +45,11 @@ struct ContainerConfigBuilder: Sendable {
         config.cgroupParent = cgroupParent
         config.sysctls = pod.spec.security.sysctls
         config.network = pod.spec.hostNetwork ? .node : .pod
+        if pod.spec.hostNetwork, pod.spec.runtimeClassName == ProcessRuntime.handler,
+            let uid = pod.annotations[Self.networkOfAnnotation]
+        {
+            config.network = .target(uid)
+        }
         config.pid = pidMode(target: nil)
         config.ipc = pod.spec.hostIPC ? .node : .pod
         config.privileged = pod.allContainers.contains(where: \.isPrivileged)

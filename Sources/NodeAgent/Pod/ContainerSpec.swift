@@ -23,6 +23,8 @@ struct ContainerSpec: Sendable {
     var liveness: Probe?
     var readiness: Probe?
     var startup: Probe?
+    /// The check of a Mesos task that has a health check too: it is only told of.
+    var check: Probe?
     var postStart: Handler?
     var preStop: Handler?
     var terminationMessagePath: String
@@ -78,8 +80,16 @@ struct ContainerSpec: Sendable {
         return String(state, radix: 16)
     }
 
-    var probes: [Probe] { [startup, liveness, readiness].compactMap(\.self) }
+    var probes: [Probe] { [startup, liveness, readiness, check].compactMap(\.self) }
     var isPrivileged: Bool { security["privileged"].bool ?? false }
+
+    /// Takes what probes cannot say of a Mesos task's checks.
+    mutating func refineProbes(_ extras: JSON) {
+        startup?.refine(extras["health"])
+        liveness?.refine(extras["health"])
+        readiness?.refine(extras["health"])
+        check = Probe(extras["check"], kind: .check)
+    }
 
     /// Whether the container is to run again after it exited with this code.
     func restarts(afterExitCode code: Int, podPolicy: RestartPolicy) -> Bool {
@@ -173,6 +183,8 @@ struct Probe: Sendable {
         case startup = "Startup"
         case liveness = "Liveness"
         case readiness = "Readiness"
+        /// Of a Mesos task: its result decides nothing.
+        case check = "Check"
     }
     var kind: Kind
     var handler: Handler
@@ -182,6 +194,10 @@ struct Probe: Sendable {
     var successThreshold: Int
     var failureThreshold: Int
     var terminationGracePeriodSeconds: Int?
+    // The times that are kept: those of Mesos tasks may be finer than seconds.
+    var initialDelay: Duration
+    var period: Duration
+    var timeout: Duration
 
     init?(_ json: JSON, kind: Kind) {
         guard let handler = Handler(json) else { return nil }
@@ -193,5 +209,18 @@ struct Probe: Sendable {
         successThreshold = max(json["successThreshold"].int ?? 1, 1)
         failureThreshold = max(json["failureThreshold"].int ?? 3, 1)
         terminationGracePeriodSeconds = json["terminationGracePeriodSeconds"].int
+        initialDelay = .seconds(initialDelaySeconds)
+        period = .seconds(periodSeconds)
+        timeout = .seconds(timeoutSeconds)
+        refine(json)
+    }
+
+    /// Takes times in milliseconds. A probe without a delay keeps none.
+    mutating func refine(_ times: JSON) {
+        if let delay = times["initialDelayMilliseconds"].int, initialDelaySeconds > 0 {
+            initialDelay = .milliseconds(max(delay, 0))
+        }
+        if let period = times["periodMilliseconds"].int { self.period = .milliseconds(max(period, 50)) }
+        if let timeout = times["timeoutMilliseconds"].int { self.timeout = .milliseconds(max(timeout, 10)) }
     }
 }

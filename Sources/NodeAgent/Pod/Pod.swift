@@ -29,6 +29,11 @@ struct Pod: Sendable {
         status = tree["status"]
         assignedPorts = AssignedPort.all(annotations)
         if !assignedPorts.isEmpty { spec.nameAssignedPorts(assignedPorts) }
+        if let text = annotations[PodSpec.checksAnnotation], let extras = try? JSON.parse(text) {
+            for index in spec.containers.indices {
+                spec.containers[index].refineProbes(extras[spec.containers[index].name])
+            }
+        }
     }
 
     /// All containers of all kinds, in the order init, regular, ephemeral.
@@ -121,6 +126,9 @@ struct PodSpec: Sendable {
         containers = json["containers"].elements.map { ContainerSpec($0, kind: .regular) }
         ephemeralContainers = json["ephemeralContainers"].elements.map { ContainerSpec($0, kind: .ephemeral) }
     }
+
+    /// Annotation: `{"container": {"check": probe, "health": times}}`, what probes cannot say of a Mesos task's checks.
+    static let checksAnnotation = "mesos.apus.dev/checks"
 
     fileprivate mutating func nameAssignedPorts(_ ports: [AssignedPort]) {
         var numbers: [String: Int] = [:]

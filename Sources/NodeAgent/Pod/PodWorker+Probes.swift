@@ -29,6 +29,7 @@ extension PodWorker {
                 case .startup: if isStarted || ending != nil { continue }
                 case .liveness: if !isStarted || ending != nil { continue }
                 case .readiness: if !isStarted { continue }
+                case .check: if ending != nil { continue }
                 }
                 if probe.kind != .readiness, failedProbes[record.id] != nil { continue }
                 wanted[ProbeKey(container: record.id, kind: probe.kind)] = (probe, container, record)
@@ -41,7 +42,7 @@ extension PodWorker {
         guard let address = addresses.pod.first else { return }
         for (key, (probe, container, record)) in wanted where probes[key] == nil {
             let started = Timestamp(microseconds: record.startedAt / 1000)
-            let delay = started + .seconds(probe.initialDelaySeconds) - .now
+            let delay = started + probe.initialDelay - .now
             probes[key] = Task { [weak self, prober = context.prober] in
                 try? await Task.sleep(for: max(delay, .zero))
                 var state = ProbeState(probe)
@@ -56,10 +57,13 @@ extension PodWorker {
                     case .unknown: break
                     }
                     guard let self else { return }
-                    await self.probed(key, container, outcome, decided: decided)
-                    if key.kind == .readiness { await self.checked(container, outcome, code) }
+                    if key.kind != .check { await self.probed(key, container, outcome, decided: decided) }
+                    // Without a health check the check is the readiness probe.
+                    if key.kind == (container.check == nil ? .readiness : .check) {
+                        await self.checked(container, outcome, code)
+                    }
                     // Steady beats, but never two at once after a slow one.
-                    next = max(next + .seconds(probe.periodSeconds), .now)
+                    next = max(next + probe.period, .now)
                     try? await Task.sleep(until: next, clock: .continuous)
                 }
             }
@@ -113,6 +117,7 @@ extension PodWorker {
             guard readyIDs.insert(key.container).inserted else { return }
         case (.readiness, false):
             guard readyIDs.remove(key.container) != nil else { return }
+        case (.check, _): return
         }
         wake.yield()
     }

@@ -40,7 +40,7 @@ struct Prober: Sendable {
     /// - Parameter address: the pod's address.
     /// - Returns: how it went, and the exit code or HTTP status that said so.
     func run(_ probe: Probe, container: ContainerSpec, id: String, address: String) async -> (ProbeOutcome, Int?) {
-        let timeout = Duration.seconds(probe.timeoutSeconds)
+        let timeout = probe.timeout
         switch probe.handler {
         case .exec(let command):
             return await exec(command, id: id, timeout: timeout)

@@ -1,10 +1,15 @@
 import Glibc
+import HTTPWindow
 import Logging
 import ObjectModel
 
 /// Log lines for people and collectors: time, level, component, message, then the variables.
 struct PlainLogHandler: LogHandler {
-    var logLevel: Logger.Level = .info
+    private var ownLevel = Logger.Level.info
+    var logLevel: Logger.Level {
+        get { LogVerbosity.effective(ownLevel) }
+        set { ownLevel = newValue }
+    }
     var metadata: Logger.Metadata = [:]
     private let label: String
 

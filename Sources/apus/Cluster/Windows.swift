@@ -40,6 +40,9 @@ struct Windows: Sendable {
             window.openPaths = MesosAgent.openPaths
             let made = MesosAgent(
                 configuration, client: client("mesos-agent"), node: node.agent,
+                engine: ContainerEngine(
+                    kill: { [agent = node.agent] in try await agent.kill($0) },
+                    pruneImages: { [agent = node.agent] in await agent.pruneImages(keeping: $0) }),
                 usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
             let handler: Window.Handler = { request in
                 try await access.requireOfAgent(request)
