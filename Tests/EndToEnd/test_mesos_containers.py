@@ -124,10 +124,10 @@ def test_a_standalone_container_from_its_launch_to_its_removal(agent, cluster_of
 def test_too_much_memory_ends_a_standalone_container(agent):
     container = {"value": "greedy"}
     assert status(agent, "LAUNCH_CONTAINER", {
-        "container_id": container, "command": {"value": "sleep 1; tail /dev/zero; sleep 1000"},
+        "container_id": container, "command": {"value": "sleep 1; exec tail /dev/zero"},
         "resources": [{"name": "mem", "type": "SCALAR", "scalar": {"value": 32}}]})[0] == 200
     result = wait(agent, container)
-    assert result["exit_status"] != 0, result
+    assert (result["exit_status"], result["reason"]) == (9, "REASON_CONTAINER_LIMITATION_MEMORY"), result
     call(agent, "REMOVE_CONTAINER", {"container_id": container})
 
 
