@@ -103,7 +103,11 @@ struct ContainerCalls: Sendable {
             options.stdout = true
             if let session = try? await node.attach(reference(pod, container), options) {
                 try? await session.resize(width: width, height: height)
-                await session.close()
+                // A connection that is closed at once takes along what was just written to it.
+                Task {
+                    try? await Task.sleep(for: .seconds(1))
+                    await session.close()
+                }
             }
         }
         return true

@@ -164,6 +164,7 @@ struct ContainerConfigBuilder: Sendable {
         result.dropCapabilities = own["capabilities"]["drop"].elements.compactMap(\.string)
         result.runAsUser = own["runAsUser"].int.map(Int64.init) ?? shared.runAsUser
         result.runAsGroup = own["runAsGroup"].int.map(Int64.init) ?? shared.runAsGroup
+        if result.runAsUser == nil, let user = namedUser(container) { result.runAsUsername = user }
         try checkNonRoot(container, user: result.runAsUser, image: image)
         if result.runAsGroup != nil, result.runAsUser == nil {
             // The runtime takes a group only together with a user.
@@ -193,6 +194,14 @@ struct ContainerConfigBuilder: Sendable {
             result.readonlyPaths = []
         }
         return result
+    }
+
+    /// The user by name that a container of the Mesos agent's API asks for; a name of the image's own.
+    private func namedUser(_ container: ContainerSpec) -> String? {
+        guard pod.labels["mesos.apus.dev/container"] != nil,
+            let options = pod.annotations["process.apus.dev/options"].flatMap({ try? JSON.parse($0) })
+        else { return nil }
+        return options[container.name]["user"].string
     }
 
     private func checkNonRoot(_ container: ContainerSpec, user: Int64?, image: ImageStatus) throws(ConfigurationError) {
