@@ -204,8 +204,7 @@ def test_a_named_address_of_an_app(mesos, registry, image):
             "portMappings": [{"containerPort": 8080, "hostPort": 0, **port}]}
         app["networks"] = [{"mode": "container/bridge"}]
     else:
-        app["cmd"] = "mkdir cgi-bin && printf '#!/bin/sh\\nprintf \"\\r\\nversion=host\"\\n' >cgi-bin/info && " \
-            "chmod 755 cgi-bin/info && exec python3 -m http.server --cgi $PORT0"
+        app["cmd"] = "mkdir cgi-bin && echo version=host >cgi-bin/info && exec python3 -m http.server $PORT0"
         app["portDefinitions"] = [{"port": 0, **port}]
     mesos.ask(
         "/v2/apps", json.dumps(app).encode(), "POST", port=mesos.marathon, headers={"Content-Type": "application/json"})

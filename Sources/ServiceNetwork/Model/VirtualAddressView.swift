@@ -32,34 +32,40 @@ struct VirtualAddressView: Sendable, Equatable {
         let hostIP = status["hostIP"].string ?? ""
         let podIP = status["podIP"].string ?? ""
         ports = []
+        // What was translated once is not translated again: a port that is mapped into the pod is reached there.
+        let inside = Self.mappedPorts(tree, assigned)
+        func place(_ number: Int) -> (String, Int) { inside[number].map { (podIP, $0) } ?? (hostIP, number) }
         // Ports of a task group are assigned in the order of the tasks.
         var index = 0
         for task in tasks {
-            for port in task["discovery"]["ports"]["ports"].elements {
+            for entry in task["discovery"]["ports"]["ports"].elements {
                 defer { index += 1 }
-                let labels = port["labels"]["labels"].elements.map {
+                let labels = entry["labels"]["labels"].elements.map {
                     ($0["key"].string ?? "", $0["value"].string ?? "")
                 }
                 let inPod = labels.contains { $0.0 == "network-scope" && $0.1 == "container" }
-                let given = port["number"].int ?? 0
+                let given = entry["number"].int ?? 0
                 // Number 0: the one that the scheduler chose.
                 let number = given > 0 ? given : index < assigned.count ? assigned[index] : 0
-                let address = inPod ? podIP : hostIP
-                guard (1...65535).contains(number), !address.isEmpty, address.contains(".") else { continue }
-                for transport in Self.transports(port["protocol"].string ?? "tcp") {
+                guard (1...65535).contains(number),
+                    case let (address, port) = inPod ? (podIP, number) : place(number), address.contains(".")
+                else { continue }
+                for transport in Self.transports(entry["protocol"].string ?? "tcp") {
                     for (key, value) in labels {
                         guard let vip = NamedVIP(label: key, value) else { continue }
-                        ports.append(Port(vip: vip, transport: transport, address: address, port: number))
+                        ports.append(Port(vip: vip, transport: transport, address: address, port: port))
                     }
                 }
             }
         }
         // Requests for ports may carry the labels themselves.
-        for (request, number) in zip(requests, assigned) where (1...65535).contains(number) && hostIP.contains(".") {
+        for (request, given) in zip(requests, assigned) where (1...65535).contains(given) && hostIP.contains(".") {
+            let (address, number) = place(given)
+            guard address.contains(".") else { continue }
             for (key, value) in request["labels"].members {
                 guard let vip = NamedVIP(label: key, value.string ?? "") else { continue }
                 for transport in Self.transports(request["protocol"].string ?? "tcp") {
-                    let port = Port(vip: vip, transport: transport, address: hostIP, port: number)
+                    let port = Port(vip: vip, transport: transport, address: address, port: number)
                     // A task that says it too says it better: it knows the container's network.
                     if !ports.contains(where: { $0.vip == vip && $0.transport == transport }) { ports.append(port) }
                 }
@@ -88,6 +94,20 @@ struct VirtualAddressView: Sendable, Equatable {
     private static func requests(_ annotations: JSON) -> [JSON] {
         guard let text = annotations[MesosNames.portRequestAnnotation].string, text.contains("VIP") else { return [] }
         return (try? JSON.parse(text).elements) ?? []
+    }
+
+    /// The container's port for each host port that leads into a pod with a network of its own.
+    private static func mappedPorts(_ tree: JSON, _ assigned: [Int]) -> [Int: Int] {
+        if tree["spec"]["hostNetwork"].bool == true { return [:] }
+        var result: [Int: Int] = [:]
+        for port in tree["spec"]["containers"].elements.flatMap({ $0["ports"].elements }) {
+            if let host = port["hostPort"].int, let inside = port["containerPort"].int { result[host] = inside }
+        }
+        let text = tree["metadata"]["annotations"][MesosNames.portRequestAnnotation].string ?? "[]"
+        for (request, number) in zip((try? JSON.parse(text).elements) ?? [], assigned) {
+            if let inside = request["containerPort"].int, inside > 0 { result[number] = inside }
+        }
+        return result
     }
 
     private static func transports(_ text: String) -> [String] {
