@@ -93,24 +93,7 @@ struct ContainerCalls: Sendable {
     /// - Returns: false when there is such a container already.
     private func launch(_ path: ContainerPath, _ body: JSON) async throws -> Bool {
         if await table.isKnown(path) || main(path) != nil { return false }
-        guard try await pods.launch(.init(path: path, call: body, parent: try await parent(of: path)?.pod)) else {
-            return false
-        }
-        if let (width, height) = Self.size(body["container"]["tty_info"]), let (pod, container) = main(path) {
-            // The size of a terminal can only be told by who is attached to it.
-            var options = ExecOptions()
-            options.tty = true
-            options.stdout = true
-            if let session = try? await node.attach(reference(pod, container), options) {
-                try? await session.resize(width: width, height: height)
-                // A connection that is closed at once takes along what was just written to it.
-                Task {
-                    try? await Task.sleep(for: .seconds(1))
-                    await session.close()
-                }
-            }
-        }
-        return true
+        return try await pods.launch(.init(path: path, call: body, parent: try await parent(of: path)?.pod))
     }
 
     /// The container above one; nil for one that has none.
