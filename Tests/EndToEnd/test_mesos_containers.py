@@ -202,8 +202,12 @@ def test_a_terminal_that_is_attached_to(agent):
         data = {"type": "DATA", "data": {"type": "STDIN", "data": base64.b64encode(text).decode()}}
         stream = [
             {"type": "CONTAINER_ID", "container_id": nested}, {"type": "PROCESS_IO", "process_io": data}]
-        body = b"".join(frame({"type": "ATTACH_CONTAINER_INPUT", "attach_container_input": m}) for m in stream)
-        request = urllib.request.Request(agent + "/api/v1", body, {
+        def body():
+            for message in stream:
+                yield frame({"type": "ATTACH_CONTAINER_INPUT", "attach_container_input": message})
+            # As somebody who types: the stream does not end with the last key.
+            time.sleep(1)
+        request = urllib.request.Request(agent + "/api/v1", body(), {
             "Content-Type": "application/recordio", "Message-Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status
