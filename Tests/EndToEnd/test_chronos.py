@@ -58,7 +58,7 @@ def test_a_job_repeats_as_often_as_it_says(chronos):
     eventually(lambda: chronos.job("often")["successCount"] == 2, 40, "two runs")
     done = chronos.job("often")
     assert done["schedule"].startswith("R0/") and done["lastSuccess"] and done["errorCount"] == 0
-    assert chronos.logs("often") == "often hello\n" * 2
+    eventually(lambda: chronos.logs("often") == "often hello\n" * 2, 20, "what both said")
     statistic = chronos.client.job_stat("often")
     assert statistic["histogram"]["count"] == 2
     assert [entry["status"] for entry in statistic["taskStatHistory"]] == ["Success"] * 2

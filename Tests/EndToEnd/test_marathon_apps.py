@@ -270,9 +270,9 @@ def test_events_of_the_types_that_were_asked_for(apps):
     time.sleep(0.5)
     apps.create("told", "sleep 1000")
     eventually(lambda: any(e["eventType"] == "deployment_success" for e in heard), 20, "the end of the deployment")
+    eventually(lambda: any(e.get("taskStatus") == "TASK_RUNNING" and e["appId"] == "/told" for e in heard), 20,
+               "the task that runs")
     assert {event["eventType"] for event in heard} == set(wanted), heard
-    states = [e["taskStatus"] for e in heard if e["eventType"] == "status_update_event" and e["appId"] == "/told"]
-    assert states[-1] == "TASK_RUNNING", states
     apps.client.delete_app("told")
 
 
