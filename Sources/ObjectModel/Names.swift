@@ -39,6 +39,27 @@ public enum Names {
         return problems
     }
 
+    /// A name that resolvers look in: as a subdomain, with underscores allowed.
+    public static func searchPathProblems(_ name: String) -> [String] {
+        let problems = lengthProblems(name, 253)
+        let isGood = name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            let body = label.hasPrefix("_") ? label.dropFirst() : label
+            guard let first = body.utf8.first, let last = body.utf8.last else { return false }
+            func isPlain(_ byte: UInt8) -> Bool {
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            }
+            return isPlain(first) && isPlain(last)
+                && body.utf8.allSatisfy { isPlain($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+        }
+        if isGood { return problems }
+        return problems + [
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must "
+                + "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+                + #"'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')"#
+        ]
+    }
+
     /// RFC 1035 label, at most 63 bytes: services.
     public static func dns1035LabelProblems(_ name: String) -> [String] {
         var problems = lengthProblems(name, 63)
@@ -72,7 +93,7 @@ public enum Names {
         if local.isEmpty {
             problems.append("name part must be non-empty")
         } else if local.count > 63 {
-            problems.append("name part must be no more than 63 bytes")
+            problems.append("name part must be no more than 63 characters")
         }
         if !isQualifiedPart(local) { problems.append(qualifiedNameMessage) }
         return problems
@@ -147,7 +168,7 @@ public enum Names {
     // MARK: Character classes
 
     private static func lengthProblems(_ name: String, _ maximum: Int) -> [String] {
-        name.utf8.count > maximum ? ["must be no more than \(maximum) bytes"] : []
+        name.utf8.count > maximum ? ["must be no more than \(maximum) characters"] : []
     }
 
     private static func isLower(_ byte: UInt8) -> Bool { byte >= 0x61 && byte <= 0x7a }

@@ -228,8 +228,11 @@ public struct FieldError: Sendable, Hashable, CustomStringConvertible {
     public static func duplicate(_ field: String, _ value: JSON) -> FieldError {
         FieldError(field: field, reason: .duplicate, message: "Duplicate value: \(value)")
     }
-    public static func notSupported(_ field: String, _ value: JSON, _ supported: [String]) -> FieldError {
-        let list = supported.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+    /// - Parameter isSorted: whether the words are listed by the alphabet, as upstream does for most members.
+    public static func notSupported(
+        _ field: String, _ value: JSON, _ supported: [String], isSorted: Bool = true
+    ) -> FieldError {
+        let list = (isSorted ? supported.sorted() : supported).map { "\"\($0)\"" }.joined(separator: ", ")
         return FieldError(
             field: field, reason: .notSupported, message: "Unsupported value: \(value): supported values: \(list)")
     }

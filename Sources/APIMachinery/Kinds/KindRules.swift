@@ -9,8 +9,6 @@ struct KindRules: Sendable {
     enum Naming: Sendable {
         case subdomain
         case label
-        /// Services.
-        case dns1035Label
         /// RBAC: anything that can stand in a path.
         case pathSegment
         /// The address is the name, in its shortest form.
@@ -20,7 +18,6 @@ struct KindRules: Sendable {
             switch self {
             case .subdomain: Names.dns1123SubdomainProblems(name)
             case .label: Names.dns1123LabelProblems(name)
-            case .dns1035Label: Names.dns1035LabelProblems(name)
             case .pathSegment: Names.pathSegmentProblems(name)
             case .address: Self.addressProblems(name)
             }
@@ -205,12 +202,17 @@ struct KindTable: Sendable {
         switch name {
         case "pods": PodKind.customize(&rules)
         case "nodes":
-            rules.prepareCreate = { _, _ in }
+            rules.prepareCreate = { node, _ in
+                let range = node["spec"]["podCIDR"]
+                if node["spec"]["podCIDRs"].isNull, !range.isNull { node["spec"]["podCIDRs"] = .array([range]) }
+            }
             rules.validate = ClusterValidation.node
             rules.validateUpdate = ClusterValidation.nodeUpdate
         case "namespaces": NamespaceKind.customize(&rules)
         case "services": ServiceKind.customize(&rules)
-        case "events": rules.ignoresPropagation = true
+        case "events":
+            rules.ignoresPropagation = true
+            rules.validate = ClusterValidation.event
         case "configmaps":
             rules.validate = ConfigValidation.configMap
             rules.validateUpdate = ConfigValidation.configMapUpdate
@@ -231,11 +233,13 @@ struct KindTable: Sendable {
         case "persistentvolumes":
             rules.validate = StorageValidation.volume
             rules.validateUpdate = StorageValidation.volumeUpdate
-        case "storageclasses.storage.k8s.io": rules.validateUpdate = StorageValidation.classUpdate
+        case "storageclasses.storage.k8s.io":
+            rules.validate = StorageValidation.storageClass
+            rules.validateUpdate = StorageValidation.classUpdate
         case "ingresses.networking.k8s.io": rules.validate = NetworkValidation.ingress
         case "networkpolicies.networking.k8s.io": rules.validate = NetworkValidation.policy
         case "ingressclasses.networking.k8s.io":
-            rules.validate = { required("spec.controller", $0["spec"]["controller"]) }
+            rules.validate = NetworkValidation.ingressClass
             rules.validateUpdate = {
                 immutable("spec.controller", $0["spec"]["controller"], $1["spec"]["controller"])
             }
@@ -245,10 +249,10 @@ struct KindTable: Sendable {
             rules.validate = ClusterValidation.priorityClass
             rules.validateUpdate = ClusterValidation.priorityClassUpdate
         case "runtimeclasses.node.k8s.io":
-            rules.validate = { required("handler", $0["handler"]) }
+            rules.validate = ClusterValidation.runtimeClass
             rules.validateUpdate = { immutable("handler", $0["handler"], $1["handler"]) }
         case "poddisruptionbudgets.policy": rules.validate = ClusterValidation.disruptionBudget
-        case "horizontalpodautoscalers.autoscaling": rules.validate = ClusterValidation.autoscaler
+        case "horizontalpodautoscalers.autoscaling": rules.validate = AutoscalerValidation.autoscaler
         case "certificatesigningrequests.certificates.k8s.io": CertificateKind.customize(&rules)
         case "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io":
             rules.validate = AccessValidation.role

@@ -21,7 +21,7 @@ enum NamespaceKind {
 /// Services; their addresses and ports come from `ServiceAllocator`.
 enum ServiceKind {
     static func customize(_ rules: inout KindRules) {
-        rules.naming = .dns1035Label
+        rules.naming = .label
         rules.prepareCreate = { service, _ in service["status"] = ["loadBalancer": [:]] }
         rules.validate = ServiceValidation.service
         rules.validateUpdate = ServiceValidation.serviceUpdate
@@ -66,6 +66,12 @@ enum WorkloadKinds {
                 return problems.list
             }
         case "controllerrevisions.apps":
+            rules.validate = { revision in
+                var problems = Problems()
+                problems.notNegative("revision", revision["revision"])
+                if revision["data"].isNull { problems.add(.required("data", "data is mandatory")) }
+                return problems.list
+            }
             rules.validateUpdate = { immutable("data", $0["data"], $1["data"]) }
         default: break
         }

@@ -20,6 +20,9 @@ enum PodKind {
         rules.validate = { pod in
             var problems = Problems()
             problems.podSpec(pod["spec"], "spec", isTemplate: false)
+            if pod["metadata"]["resourceVersion"].isNull, !pod["spec"]["ephemeralContainers"].elements.isEmpty {
+                problems.add(.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+            }
             return problems.list
         }
         rules.validateUpdate = PodUpdateValidation.update

@@ -50,9 +50,11 @@ enum AccessValidation {
             problems.add(
                 .notSupported("roleRef.apiGroup", reference["apiGroup"].isNull ? "" : reference["apiGroup"], [group]))
         }
-        let kinds = tree["kind"].string == "RoleBinding" ? ["ClusterRole", "Role"] : ["ClusterRole"]
+        let kinds = tree["kind"].string == "RoleBinding" ? ["Role", "ClusterRole"] : ["ClusterRole"]
         if !kinds.contains(reference["kind"].string ?? "") {
-            problems.add(.notSupported("roleRef.kind", reference["kind"].isNull ? "" : reference["kind"], kinds))
+            problems.add(
+                .notSupported("roleRef.kind", reference["kind"].isNull ? "" : reference["kind"], kinds, isSorted: false)
+            )
         }
         let name = reference["name"].string ?? ""
         if name.isEmpty {
@@ -82,7 +84,7 @@ enum AccessValidation {
                 problems.add(
                     .notSupported(
                         "\(path).kind", subject["kind"].isNull ? "" : subject["kind"],
-                        ["Group", "ServiceAccount", "User"]))
+                        ["ServiceAccount", "User", "Group"], isSorted: false))
             }
         }
         return problems.list

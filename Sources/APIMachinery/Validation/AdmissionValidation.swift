@@ -36,7 +36,6 @@ extension Problems {
                         "should be a domain with at least three segments separated by dots"))
             }
         }
-        reviewVersions("\(path).admissionReviewVersions", webhook["admissionReviewVersions"].elements)
         for (index, rule) in webhook["rules"].elements.enumerated() {
             admissionRule("\(path).rules[\(index)]", rule)
         }
@@ -57,6 +56,7 @@ extension Problems {
         labelSelector("\(path).namespaceSelector", webhook["namespaceSelector"])
         labelSelector("\(path).objectSelector", webhook["objectSelector"])
         webhookClient("\(path).clientConfig", webhook["clientConfig"])
+        reviewVersions("\(path).admissionReviewVersions", webhook["admissionReviewVersions"].elements)
         matchConditions("\(path).matchConditions", webhook["matchConditions"], ExpressionScope.webhook)
     }
 

@@ -8,16 +8,23 @@ enum ClusterValidation {
         let spec = tree["spec"]
         var taints: Set<String> = []
         for (index, taint) in spec["taints"].elements.enumerated() {
-            let field = "spec.taints[\(index)]"
+            let field = "metadata.taints[\(index)]"
             let key = taint["key"].string ?? ""
             problems.syntax("\(field).key", key, Names.qualifiedNameProblems(key))
             if let value = taint["value"].string {
                 problems.syntax("\(field).value", value, Names.labelValueProblems(value))
             }
             problems.choice(
-                "\(field).effect", taint["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"], isNeeded: true)
+                "\(field).effect", taint["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"], isNeeded: true,
+                isSorted: false)
             let identity = "\(key):\(taint["effect"].string ?? "")"
-            if !taints.insert(identity).inserted { problems.add(.duplicate(field, .string(identity))) }
+            if !taints.insert(identity).inserted {
+                problems.add(
+                    FieldError(
+                        field: field, reason: .duplicate,
+                        message: "Duplicate value: \(GoForm.taint(taint)): taints must be unique by key and effect pair"
+                    ))
+            }
         }
         for (index, range) in spec["podCIDRs"].elements.enumerated() where CIDR(range.string ?? "") == nil {
             problems.add(
@@ -65,12 +72,17 @@ enum ClusterValidation {
             if known == nil || known?.value != value || tree["globalDefault"].bool == true {
                 problems.add(
                     .forbidden(
-                        "metadata.name", "priority class names with 'system-' prefix are reserved for system use only"))
+                        "metadata.name",
+                        "priority class names with 'system-' prefix are reserved for system use only. error: "
+                            + (known == nil
+                                ? "\(name) is not a known system priority class"
+                                : "value of \(name) PriorityClass must be \(known?.value ?? 0)")))
             }
         } else if value > 1_000_000_000 {
             problems.add(.forbidden("value", "maximum allowed value of a user defined priority is 1000000000"))
         }
-        problems.choice("preemptionPolicy", tree["preemptionPolicy"], ["Never", "PreemptLowerPriority"])
+        problems.choice(
+            "preemptionPolicy", tree["preemptionPolicy"], ["PreemptLowerPriority", "Never"], isSorted: false)
         return problems.list
     }
 
@@ -87,16 +99,11 @@ enum ClusterValidation {
         var problems = Problems()
         let spec = tree["spec"]
         if !spec["minAvailable"].isNull, !spec["maxUnavailable"].isNull {
-            problems.add(.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+            problems.add(
+                .invalid("spec", GoForm.disruptionBudget(spec), "minAvailable and maxUnavailable cannot be both set"))
         }
         for field in ["minAvailable", "maxUnavailable"] {
-            let value = spec[field]
-            problems.notNegative("spec.\(field)", value)
-            if let text = value.string,
-                !text.hasSuffix("%") || Int(text.dropLast()).map({ !(0...100).contains($0) }) ?? true
-            {
-                problems.add(.invalid("spec.\(field)", value, "must be a percentage between 0% and 100%"))
-            }
+            problems.share("spec.\(field)", spec[field])
         }
         problems.labelSelector("spec.selector", spec["selector"])
         problems.choice(
@@ -104,26 +111,22 @@ enum ClusterValidation {
         return problems.list
     }
 
-    static func autoscaler(_ tree: JSON) -> [FieldError] {
+    static func runtimeClass(_ tree: JSON) -> [FieldError] {
         var problems = Problems()
-        let spec = tree["spec"]
-        let most = spec["maxReplicas"].int ?? 0
-        if most < 1 { problems.add(.invalid("spec.maxReplicas", JSON(most), "must be greater than 0")) }
-        if let least = spec["minReplicas"].int {
-            if least < 1 {
-                problems.add(.invalid("spec.minReplicas", JSON(least), "must be greater than or equal to 1"))
-            }
-            if least > most {
-                problems.add(.invalid("spec.maxReplicas", JSON(most), "must be greater than or equal to `minReplicas`"))
-            }
-        }
-        problems.need("spec.scaleTargetRef.kind", spec["scaleTargetRef"]["kind"])
-        problems.need("spec.scaleTargetRef.name", spec["scaleTargetRef"]["name"])
-        for (index, metric) in spec["metrics"].elements.enumerated() {
-            problems.choice(
-                "spec.metrics[\(index)].type", metric["type"],
-                ["ContainerResource", "External", "Object", "Pods", "Resource"], isNeeded: true)
+        let handler = tree["handler"].string ?? ""
+        if handler.isEmpty {
+            problems.add(.required("handler"))
+        } else {
+            problems.syntax("handler", handler, Names.dns1123LabelProblems(handler))
         }
         return problems.list
+    }
+
+    /// An event is where the object is that it is about; those about objects of the cluster are in `default`.
+    static func event(_ tree: JSON) -> [FieldError] {
+        let namespace = tree["metadata"]["namespace"].string ?? ""
+        let about = tree["involvedObject"]["namespace"].string ?? ""
+        if about == namespace || about.isEmpty { return [] }
+        return [.invalid("involvedObject.namespace", .string(about), "does not match event.namespace")]
     }
 }

@@ -23,12 +23,18 @@ extension Problems {
         )
         choice(
             "\(path).terminationMessagePolicy", container["terminationMessagePolicy"],
-            ["File", "FallbackToLogsOnError"])
+            ["File", "FallbackToLogsOnError"], isSorted: false)
+        for resize in container["resizePolicy"].elements {
+            choice("\(path).resizePolicy", resize["resourceName"], ["cpu", "memory"], isNeeded: true)
+            choice(
+                "\(path).resizePolicy", resize["restartPolicy"], ["NotRequired", "RestartContainer"], isNeeded: true)
+        }
         environment(container, path)
         mounts(container["volumeMounts"], "\(path).volumeMounts", volumes: volumes)
         resources(container["resources"], "\(path).resources")
         identifiers(container["securityContext"], "\(path).securityContext")
         let security = container["securityContext"]
+        choice("\(path).securityContext.procMount", security["procMount"], ["Default", "Unmasked"])
         if security["allowPrivilegeEscalation"].bool == false {
             if security["privileged"].bool == true {
                 add(
@@ -69,7 +75,8 @@ extension Problems {
                 add(
                     .invalid(
                         "\(field).valueFrom", "",
-                        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
+                        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+                    ))
             }
             if !(variable["value"].string ?? "").isEmpty {
                 add(.invalid("\(field).valueFrom", "", "may not be specified when `value` is not empty"))
@@ -82,10 +89,10 @@ extension Problems {
                 need("\(field).valueFrom.\(kind).key", source[kind]["key"])
             }
             if !source["fieldRef"].isNull {
-                need("\(field).valueFrom.fieldRef.fieldPath", source["fieldRef"]["fieldPath"])
+                fieldReference(source["fieldRef"], "\(field).valueFrom.fieldRef", ofFiles: false)
             }
             if !source["resourceFieldRef"].isNull {
-                need("\(field).valueFrom.resourceFieldRef.resource", source["resourceFieldRef"]["resource"])
+                resourceReference(source["resourceFieldRef"], "\(field).valueFrom.resourceFieldRef")
             }
         }
         for (index, source) in container["envFrom"].elements.enumerated() {
@@ -94,9 +101,54 @@ extension Problems {
                 syntax("\(field).prefix", prefix, Names.environmentNameProblems(prefix))
             }
             let kinds = ["configMapRef", "secretRef"].filter { !source[$0].isNull }
-            if kinds.isEmpty { add(.invalid(field, "", "must specify one of: `configMapRef` or `secretRef`")) }
-            if kinds.count > 1 { add(.invalid(field, "", "may not have more than one field specified at a time")) }
+            let whole = "\(path).envFrom"
+            if kinds.isEmpty { add(.invalid(whole, "", "must specify one of: `configMapRef` or `secretRef`")) }
+            if kinds.count > 1 { add(.invalid(whole, "", "may not have more than one field specified at a time")) }
             for kind in kinds { need("\(field).\(kind).name", source[kind]["name"]) }
+        }
+    }
+
+    /// A field of the pod as a variable or, as `ofFiles`, as a file's content.
+    mutating func fieldReference(_ reference: JSON, _ path: String, ofFiles: Bool) {
+        let text = reference["fieldPath"].string ?? ""
+        if text.isEmpty { return add(.required("\(path).fieldPath")) }
+        let maps = ["metadata.annotations", "metadata.labels"]
+        let common = ["metadata.name", "metadata.namespace", "metadata.uid"]
+        let known =
+            ofFiles
+            ? common + maps
+            : common + [
+                "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP",
+                "status.podIPs",
+            ]
+        if let map = maps.first(where: { text.hasPrefix("\($0)['") }), text.hasSuffix("']") {
+            let key = String(text.dropFirst(map.count + 2).dropLast(2))
+            return syntax("\(path).fieldPath", key, Names.qualifiedNameProblems(key))
+        }
+        if known.contains(text) { return }
+        let isElsewhere = (common + maps + ["spec.nodeName", "spec.serviceAccountName", "spec.hostname"]).contains(text)
+        if isElsewhere
+            || text.hasPrefix("status.")
+                && ["hostIP", "hostIPs", "podIP", "podIPs", "phase"].contains(
+                    String(text.dropFirst(7)))
+        {
+            return add(.notSupported("\(path).fieldPath", .string(text), known))
+        }
+        add(
+            .invalid(
+                "\(path).fieldPath", .string(text),
+                "error converting fieldPath: field label not supported: \(text)"))
+    }
+
+    mutating func resourceReference(_ reference: JSON, _ path: String) {
+        let name = reference["resource"].string ?? ""
+        if name.isEmpty { return add(.required("\(path).resource")) }
+        let known = ["limits", "requests"].flatMap { list in
+            ["cpu", "ephemeral-storage", "memory"].map { "\(list).\($0)" }
+        }
+        let pages = ["limits.hugepages-", "requests.hugepages-"]
+        if !known.contains(name), !pages.contains(where: { name.hasPrefix($0) }) {
+            add(.notSupported("\(path).resource", .string(name), known))
         }
     }
 
@@ -118,13 +170,13 @@ extension Problems {
             }
             for sub in ["subPath", "subPathExpr"] {
                 let text = mount[sub].string ?? ""
-                if text.hasPrefix("/") { add(.invalid("\(field).\(sub)", .string(text), "must be a relative path")) }
+                if text.hasPrefix("/") { add(.invalid("\(path).\(sub)", .string(text), "must be a relative path")) }
                 if text.split(separator: "/").contains("..") {
-                    add(.invalid("\(field).\(sub)", .string(text), "must not contain '..'"))
+                    add(.invalid("\(path).\(sub)", .string(text), "must not contain '..'"))
                 }
             }
             choice(
-                "\(field).mountPropagation", mount["mountPropagation"], ["None", "HostToContainer", "Bidirectional"])
+                "\(path).mountPropagation", mount["mountPropagation"], ["None", "HostToContainer", "Bidirectional"])
         }
     }
 
@@ -137,6 +189,7 @@ extension Problems {
                 if !name.contains("/"), Names.qualifiedNameProblems(name).isEmpty,
                     !["cpu", "memory", "ephemeral-storage"].contains(name), !name.hasPrefix("hugepages-")
                 {
+                    add(.invalid(field, .string(name), "must be a standard resource type or fully qualified"))
                     add(.invalid(field, .string(name), "must be a standard resource for containers"))
                 }
                 if let quantity = Quantity(value), quantity.isNegative {
@@ -155,7 +208,9 @@ extension Problems {
                     .invalid(
                         "\(path).requests", value,
                         "must be less than or equal to \(name) limit of \(limit.canonical)"))
-            } else if name.contains("/"), limit != request {
+            } else if name.contains("/"), limit == nil {
+                add(.required("\(path).limits", "Limit must be set for non overcommitable resources"))
+            } else if name.contains("/") || name.hasPrefix("hugepages-"), limit != request {
                 add(.invalid("\(path).requests", value, "must be equal to \(name) limit of \(limit?.canonical ?? "0")"))
             }
         }
@@ -202,11 +257,12 @@ extension Problems {
 
     // MARK: Probes and hooks
 
-    mutating func probes(_ container: JSON, _ path: String, isSidecar: Bool) {
+    /// - Parameter gracePeriod: seconds, in which a hook has to end.
+    mutating func probes(_ container: JSON, _ path: String, gracePeriod: Int) {
         for name in ["livenessProbe", "readinessProbe", "startupProbe"] where !container[name].isNull {
             let probe = container[name]
             let field = "\(path).\(name)"
-            handler(probe, field, allowed: ["exec", "httpGet", "tcpSocket", "grpc"])
+            handler(probe, field, allowed: ["exec", "httpGet", "tcpSocket", "grpc"], gracePeriod: gracePeriod)
             for number in [
                 "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
             ] {
@@ -232,11 +288,20 @@ extension Problems {
         for name in ["postStart", "preStop"] where !container["lifecycle"][name].isNull {
             handler(
                 container["lifecycle"][name], "\(path).lifecycle.\(name)",
-                allowed: ["exec", "httpGet", "tcpSocket", "sleep"])
+                allowed: ["exec", "httpGet", "tcpSocket", "sleep"], gracePeriod: gracePeriod)
         }
     }
 
-    private mutating func handler(_ handler: JSON, _ path: String, allowed: [String]) {
+    private static func isHeaderCharacter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"):
+            true
+        default: false
+        }
+    }
+
+    private mutating func handler(_ handler: JSON, _ path: String, allowed: [String], gracePeriod: Int) {
         let given = allowed.filter { !handler[$0].isNull }
         if given.isEmpty { add(.required(path, "must specify a handler type")) }
         for extra in given.dropFirst() {
@@ -249,12 +314,26 @@ extension Problems {
             need("\(path).httpGet.path", get["path"])
             portOrName("\(path).httpGet.port", get["port"], mayBeAssigned: true)
             choice("\(path).httpGet.scheme", get["scheme"], ["HTTP", "HTTPS"])
-            for (index, header) in get["httpHeaders"].elements.enumerated() {
-                need("\(path).httpGet.httpHeaders[\(index)].name", header["name"])
+            for header in get["httpHeaders"].elements {
+                let name = header["name"].string ?? ""
+                if name.isEmpty || !name.utf8.allSatisfy(Self.isHeaderCharacter) {
+                    add(
+                        .invalid(
+                            "\(path).httpGet.httpHeaders", .string(name),
+                            "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', "
+                                + "regex used for validation is '[-A-Za-z0-9]+')"))
+                }
             }
         case "tcpSocket": portOrName("\(path).tcpSocket.port", handler["tcpSocket"]["port"], mayBeAssigned: true)
         case "grpc": portOrName("\(path).grpc.port", handler["grpc"]["port"])
-        case "sleep": notNegative("\(path).sleep.seconds", handler["sleep"]["seconds"])
+        case "sleep":
+            let seconds = handler["sleep"]["seconds"].int ?? 0
+            if seconds < 0 || seconds > gracePeriod {
+                add(
+                    .invalid(
+                        "\(path).sleep", JSON(seconds),
+                        "must be non-negative and less than terminationGracePeriodSeconds (\(gracePeriod))"))
+            }
         default: break
         }
     }

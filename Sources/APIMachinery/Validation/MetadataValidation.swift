@@ -36,7 +36,12 @@ enum MetadataValidation {
         var size = 0
         for (key, value) in annotations.members {
             size += key.utf8.count + (value.string?.utf8.count ?? 0)
-            problems.syntax(field, key, Names.qualifiedNameProblems(key.lowercased()))
+            problems.syntax(
+                field, key,
+                Names.qualifiedNameProblems(key.lowercased()).map {
+                    $0.hasPrefix("a qualified name ")
+                        ? "a valid label key " + $0.dropFirst("a qualified name ".count) : $0
+                })
         }
         if size > annotationLimit { problems.add(.tooLong(field, maximumBytes: annotationLimit)) }
     }

@@ -8,7 +8,9 @@ enum NetworkValidation {
         let spec = tree["spec"]
         if spec["rules"].elements.isEmpty, spec["defaultBackend"].isNull {
             problems.add(
-                .invalid("spec", spec.isNull ? [:] : spec, "either `defaultBackend` or `rules` must be specified"))
+                .invalid(
+                    "spec", spec.members.isEmpty ? .null : spec, "either `defaultBackend` or `rules` must be specified")
+            )
         }
         if !spec["defaultBackend"].isNull { backend(spec["defaultBackend"], "spec.defaultBackend", &problems) }
         for (index, rule) in spec["rules"].elements.enumerated() {
@@ -35,8 +37,42 @@ enum NetworkValidation {
                 if type != "ImplementationSpecific" || !text.isEmpty, !text.hasPrefix("/") {
                     problems.add(.invalid("\(field).path", .string(text), "must be an absolute path"))
                 }
+                if type == "Exact" || type == "Prefix" {
+                    for part in ["//", "/./", "/../", "%2f", "%2F"] where text.contains(part) {
+                        problems.add(.invalid("\(field).path", .string(text), "must not contain '\(part)'"))
+                    }
+                    for end in ["/..", "/."] where text.hasSuffix(end) {
+                        problems.add(.invalid("\(field).path", .string(text), "cannot end with '\(end)'"))
+                    }
+                }
                 backend(entry["backend"], "\(field).backend", &problems)
             }
+        }
+        for (index, tls) in spec["tls"].elements.enumerated() {
+            for (place, host) in tls["hosts"].elements.compactMap(\.string).enumerated() {
+                let plain = host.hasPrefix("*.") ? String(host.dropFirst(2)) : host
+                problems.syntax("spec.tls[\(index)].hosts[\(place)]", host, Names.dns1123SubdomainProblems(plain))
+            }
+            if let name = tls["secretName"].string, !name.isEmpty {
+                problems.syntax("spec.tls[\(index)].secretName", name, Names.dns1123SubdomainProblems(name))
+            }
+        }
+        return problems.list
+    }
+
+    static func ingressClass(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let controller = tree["spec"]["controller"].string ?? ""
+        if controller.isEmpty {
+            problems.add(.required("spec.controller"))
+        } else {
+            problems.domainPath("spec.controller", controller)
+        }
+        let parameters = tree["spec"]["parameters"]
+        if !parameters.isNull {
+            problems.need("spec.parameters.kind", parameters["kind"])
+            problems.need("spec.parameters.name", parameters["name"])
+            problems.choice("spec.parameters.scope", parameters["scope"], ["Cluster", "Namespace"])
         }
         return problems.list
     }
@@ -47,6 +83,9 @@ enum NetworkValidation {
         } else if !backend["service"].isNull {
             let service = backend["service"]
             problems.need("\(path).service.name", service["name"])
+            if let name = service["name"].string, !name.isEmpty {
+                problems.syntax("\(path).service.name", name, Names.dns1123LabelProblems(name))
+            }
             let port = service["port"]
             if port["name"].isNull, port["number"].isNull {
                 problems.add(.required(path, "port name or number is required"))
@@ -54,7 +93,7 @@ enum NetworkValidation {
                 problems.add(.invalid(path, "", "cannot set both port name & port number"))
             }
         } else if backend["resource"].isNull {
-            problems.add(.required(path, "resource or service backend is required"))
+            problems.add(.invalid(path, "", "resource or service backend is required"))
         }
     }
 
@@ -66,7 +105,8 @@ enum NetworkValidation {
             for (index, rule) in spec[list].elements.enumerated() {
                 for (place, port) in rule["ports"].elements.enumerated() {
                     let field = "spec.\(list)[\(index)].ports[\(place)]"
-                    problems.choice("\(field).protocol", port["protocol"], ["SCTP", "TCP", "UDP"])
+                    problems.choice(
+                        "\(field).protocol", port["protocol"], ["TCP", "UDP", "SCTP"], isSorted: false)
                     if !port["port"].isNull { problems.portOrName("\(field).port", port["port"]) }
                     if let end = port["endPort"].int {
                         guard let start = port["port"].int else {
@@ -90,7 +130,7 @@ enum NetworkValidation {
         }
         for (index, type) in spec["policyTypes"].elements.enumerated()
         where !["Ingress", "Egress"].contains(type.string ?? "") {
-            problems.add(.notSupported("spec.policyTypes[\(index)]", type, ["Ingress", "Egress"]))
+            problems.add(.notSupported("spec.policyTypes[\(index)]", type, ["Ingress", "Egress"], isSorted: false))
         }
         return problems.list
     }

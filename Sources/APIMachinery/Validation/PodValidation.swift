@@ -16,6 +16,7 @@ extension Problems {
     mutating func podSpec(_ spec: JSON, _ path: String, isTemplate: Bool) {
         let volumes = podVolumes(spec["volumes"], "\(path).volumes")
         let isHostNetwork = spec["hostNetwork"].bool == true
+        let gracePeriod = spec["terminationGracePeriodSeconds"].int ?? 30
         need("\(path).containers", spec["containers"])
         var names: Set<String> = []
         var hostPorts: Set<String> = []
@@ -23,7 +24,7 @@ extension Problems {
             let field = "\(path).containers[\(index)]"
             self.container(container, field, volumes: volumes, names: &names)
             containerPorts(container["ports"], "\(field).ports", isHostNetwork: isHostNetwork, hostPorts: &hostPorts)
-            probes(container, field, isSidecar: true)
+            probes(container, field, gracePeriod: gracePeriod)
             if !container["restartPolicy"].isNull {
                 choice("\(field).restartPolicy", container["restartPolicy"], ["Always", "Never", "OnFailure"])
             }
@@ -36,7 +37,7 @@ extension Problems {
             containerPorts(container["ports"], "\(field).ports", isHostNetwork: isHostNetwork, hostPorts: &ports)
             choice("\(field).restartPolicy", container["restartPolicy"], ["Always", "Never", "OnFailure"])
             if isSidecar {
-                probes(container, field, isSidecar: true)
+                probes(container, field, gracePeriod: gracePeriod)
             } else {
                 for probe in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"]
                 where !container[probe].isNull {
@@ -49,9 +50,10 @@ extension Problems {
         for (index, container) in spec["ephemeralContainers"].elements.enumerated() {
             self.container(container, "\(path).ephemeralContainers[\(index)]", volumes: volumes, names: &names)
         }
-        choice("\(path).restartPolicy", spec["restartPolicy"], ["Always", "OnFailure", "Never"], isNeeded: true)
+        choice(
+            "\(path).restartPolicy", spec["restartPolicy"], ["Always", "OnFailure", "Never"], isNeeded: true,
+            isSorted: false)
         dns(spec, path)
-        notNegative("\(path).terminationGracePeriodSeconds", spec["terminationGracePeriodSeconds"])
         if let seconds = spec["activeDeadlineSeconds"].int, !(1...Int(Int32.max)).contains(seconds) {
             add(
                 .invalid(
@@ -80,6 +82,17 @@ extension Problems {
                     "\(path).hostAliases[\(index)].ip", alias["ip"].isNull ? "" : alias["ip"],
                     "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
         }
+        for (index, alias) in spec["hostAliases"].elements.enumerated() {
+            for (place, name) in alias["hostnames"].elements.compactMap(\.string).enumerated() {
+                syntax(
+                    "\(path).hostAliases[\(index)].hostnames[\(place)]", name, Names.dns1123SubdomainProblems(name))
+            }
+        }
+        for (index, gate) in spec["readinessGates"].elements.enumerated() {
+            let type = gate["conditionType"].string ?? ""
+            syntax("\(path).readinessGates[\(index)].conditionType", type, Names.qualifiedNameProblems(type))
+        }
+        system(spec, path)
         podSecurityContext(spec, path)
         scheduling(spec, path)
         if !spec["nodeName"].isNull, !(spec["nodeName"].string ?? "").isEmpty, !spec["schedulingGates"].elements.isEmpty
@@ -88,12 +101,43 @@ extension Problems {
         }
     }
 
+    /// The operating system, and what has no meaning on it.
+    private mutating func system(_ spec: JSON, _ path: String) {
+        let system = spec["os"]["name"].string ?? ""
+        if !spec["os"].isNull {
+            if system.isEmpty {
+                add(.required("\(path).os.name"))
+            } else if !["linux", "windows"].contains(system) {
+                add(.notSupported("\(path).os", .string(system), ["linux", "windows"]))
+            }
+        }
+        if system == "windows" {
+            for member in [
+                "runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "sysctls", "seLinuxOptions",
+                "seccompProfile", "appArmorProfile", "fsGroupChangePolicy",
+            ]
+            where !spec["securityContext"][member].isNull {
+                add(.forbidden("\(path).securityContext.\(member)", "cannot be set for a windows pod"))
+            }
+            for member in ["hostPID", "hostIPC", "shareProcessNamespace"] where spec[member].bool == true {
+                add(.forbidden("\(path).\(member)", "cannot be set for a windows pod"))
+            }
+        }
+        if spec["hostUsers"].bool == false {
+            for member in ["hostNetwork", "hostPID", "hostIPC"] where spec[member].bool == true {
+                add(.forbidden("\(path).\(member)", "when `hostUsers` is false"))
+            }
+        }
+    }
+
     private mutating func dns(_ spec: JSON, _ path: String) {
         choice(
             "\(path).dnsPolicy", spec["dnsPolicy"], ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
-            isNeeded: true)
+            isNeeded: true, isSorted: false)
         let config = spec["dnsConfig"]
-        if spec["dnsPolicy"].string == "None", config["nameservers"].elements.isEmpty {
+        if spec["dnsPolicy"].string == "None", config.isNull {
+            add(.required("\(path).dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None"))
+        } else if spec["dnsPolicy"].string == "None", config["nameservers"].elements.isEmpty {
             add(
                 .required(
                     "\(path).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
@@ -113,6 +157,11 @@ extension Problems {
         if config["searches"].elements.count > 32 {
             add(.invalid("\(path).dnsConfig.searches", config["searches"], "must not have more than 32 search paths"))
         }
+        for (index, search) in config["searches"].elements.enumerated() {
+            let text = search.string ?? ""
+            let host = text.count > 1 && text.hasSuffix(".") ? String(text.dropLast()) : text
+            if host != "." { syntax("\(path).dnsConfig.searches[\(index)]", text, Names.searchPathProblems(host)) }
+        }
     }
 
     private mutating func podSecurityContext(_ spec: JSON, _ path: String) {
@@ -124,11 +173,17 @@ extension Problems {
                     "\(path).securityContext.supplementalGroups[\(index)]", group,
                     "must be between 0 and 2147483647, inclusive"))
         }
+        choice(
+            "\(path).securityContext.fsGroupChangePolicy", context["fsGroupChangePolicy"], ["Always", "OnRootMismatch"])
+        choice(
+            "\(path).securityContext.supplementalGroupsPolicy", context["supplementalGroupsPolicy"],
+            ["Merge", "Strict"])
         sysctls(spec, "\(path).securityContext.sysctls")
         if spec["shareProcessNamespace"].bool == true, spec["hostPID"].bool == true {
             add(
                 .invalid(
-                    "\(path).shareProcessNamespace", true, "ShareProcessNamespace and HostPID cannot both be enabled"))
+                    "\(path).securityContext.shareProcessNamespace", true,
+                    "ShareProcessNamespace and HostPID cannot both be enabled"))
         }
     }
 
@@ -195,6 +250,22 @@ extension Problems {
                     "must be set when seccomp type is Localhost")
             }
         }
+        let armor = context["appArmorProfile"]
+        if !armor.isNull {
+            choice(
+                "\(path).appArmorProfile.type", armor["type"], ["Localhost", "RuntimeDefault", "Unconfined"],
+                isNeeded: true)
+            if armor["type"].string == "Localhost" {
+                need(
+                    "\(path).appArmorProfile.localhostProfile", armor["localhostProfile"],
+                    "must be set when AppArmor type is Localhost")
+            } else if !armor["localhostProfile"].isNull {
+                add(
+                    .invalid(
+                        "\(path).appArmorProfile.localhostProfile", armor["localhostProfile"],
+                        "can only be set when AppArmor type is Localhost"))
+            }
+        }
     }
 
     // MARK: Volumes
@@ -230,7 +301,7 @@ extension Problems {
             }
             choice(
                 "\(path).type", source["type"],
-                ["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"])
+                ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"])
         case "secret":
             need("\(path).secretName", source["secretName"])
             items(source, path)
@@ -245,8 +316,11 @@ extension Problems {
         case "nfs":
             need("\(path).server", source["server"])
             need("\(path).path", source["path"])
+            if let text = source["path"].string, !text.isEmpty, !text.hasPrefix("/") {
+                add(.invalid("\(path).path", source["path"], "must be an absolute path"))
+            }
         case "csi": need("\(path).driver", source["driver"])
-        case "downwardAPI": items(source, path)
+        case "downwardAPI": downward(source, path)
         case "projected":
             mode(source["defaultMode"], "\(path).defaultMode")
             for (index, part) in source["sources"].elements.enumerated() {
@@ -254,17 +328,18 @@ extension Problems {
                 if part.members.count > 1 {
                     add(.forbidden(field, "may not specify more than 1 volume type per source"))
                 }
+                if !part["downwardAPI"].isNull { downward(part["downwardAPI"], "\(field).downwardAPI") }
                 if !part["secret"].isNull { need("\(field).secret.name", part["secret"]["name"]) }
                 if !part["configMap"].isNull { need("\(field).configMap.name", part["configMap"]["name"]) }
                 let token = part["serviceAccountToken"]
                 if !token.isNull {
-                    need("\(field).serviceAccountToken.path", token["path"])
                     if let seconds = token["expirationSeconds"].int, seconds < 600 {
                         add(
                             .invalid(
                                 "\(field).serviceAccountToken.expirationSeconds", token["expirationSeconds"],
                                 "may not specify a duration less than 10 minutes"))
                     }
+                    need("\(path).path", token["path"])
                 }
             }
         default: break
@@ -275,14 +350,35 @@ extension Problems {
         mode(source["defaultMode"], "\(path).defaultMode")
         for (index, item) in source["items"].elements.enumerated() {
             let field = "\(path).items[\(index)]"
-            if item["fieldRef"].isNull, item["resourceFieldRef"].isNull { need("\(field).key", item["key"]) }
-            need("\(field).path", item["path"])
-            let text = item["path"].string ?? ""
-            if text.hasPrefix("/") { add(.invalid("\(field).path", item["path"], "must be a relative path")) }
-            if text.split(separator: "/").contains("..") {
-                add(.invalid("\(field).path", item["path"], "must not contain '..'"))
+            need("\(field).key", item["key"])
+            file(item, field)
+        }
+    }
+
+    /// The path and the mode of a file in a volume.
+    private mutating func file(_ item: JSON, _ field: String) {
+        need("\(field).path", item["path"])
+        let text = item["path"].string ?? ""
+        if text.hasPrefix("/") { add(.invalid("\(field).path", item["path"], "must be a relative path")) }
+        if text.split(separator: "/").contains("..") {
+            add(.invalid("\(field).path", item["path"], "must not contain '..'"))
+        }
+        mode(item["mode"], "\(field).mode")
+    }
+
+    private mutating func downward(_ source: JSON, _ path: String) {
+        mode(source["defaultMode"], "\(path).defaultMode")
+        for (index, item) in source["items"].elements.enumerated() {
+            file(item, "\(path).items[\(index)]")
+            switch (item["fieldRef"].isNull, item["resourceFieldRef"].isNull) {
+            case (true, true): add(.required(path, "one of fieldRef and resourceFieldRef is required"))
+            case (false, false):
+                add(.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))
+            case (false, true): fieldReference(item["fieldRef"], "\(path).fieldRef", ofFiles: true)
+            case (true, false):
+                need("\(path).resourceFieldRef.containerName", item["resourceFieldRef"]["containerName"])
+                resourceReference(item["resourceFieldRef"], "\(path).resourceFieldRef")
             }
-            mode(item["mode"], "\(field).mode")
         }
     }
 

@@ -24,12 +24,15 @@ struct Problems {
     }
 
     /// One of a few words; absent is fine unless needed.
-    mutating func choice(_ field: String, _ value: JSON, _ allowed: [String], isNeeded: Bool = false) {
+    /// - Parameter isSorted: whether the error lists the words by the alphabet.
+    mutating func choice(
+        _ field: String, _ value: JSON, _ allowed: [String], isNeeded: Bool = false, isSorted: Bool = true
+    ) {
         guard let text = value.string, !text.isEmpty else {
             if isNeeded { list.append(.required(field)) }
             return
         }
-        if !allowed.contains(text) { list.append(.notSupported(field, value, allowed)) }
+        if !allowed.contains(text) { list.append(.notSupported(field, value, allowed, isSorted: isSorted)) }
     }
 
     /// Not negative; absent is fine.
@@ -42,6 +45,32 @@ struct Problems {
     /// Greater than zero; absent is fine.
     mutating func positive(_ field: String, _ value: JSON) {
         if let number = value.int, number < 1 { list.append(.invalid(field, value, "must be greater than 0")) }
+    }
+
+    /// A number of pieces or a share of them: not negative, and a share no more than a limit.
+    /// - Parameter mostPercent: nil when more than all makes sense.
+    mutating func share(_ field: String, _ value: JSON, mostPercent: Int? = 100) {
+        notNegative(field, value)
+        guard let text = value.string else { return }
+        guard text.hasSuffix("%"), let percent = Int(text.dropLast()), percent >= 0, !text.hasPrefix("+") else {
+            return add(
+                .invalid(
+                    field, value,
+                    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
+                        + "regex used for validation is '[0-9]+%')"))
+        }
+        if let mostPercent, percent > mostPercent {
+            add(.invalid(field, value, "must not be greater than \(mostPercent)%"))
+        }
+    }
+
+    /// A domain and a path below it, such as `acme.io/foo`.
+    mutating func domainPath(_ field: String, _ text: String) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+            return add(.invalid(field, .string(text), "must be a domain-prefixed path (such as \"acme.io/foo\")"))
+        }
+        syntax(field, parts[0], Names.dns1123SubdomainProblems(parts[0]))
     }
 
     /// Label keys and values.

@@ -10,7 +10,7 @@ extension Problems {
         var gates: Set<String> = []
         for (index, gate) in spec["schedulingGates"].elements.enumerated() {
             let name = gate["name"].string ?? ""
-            syntax("\(path).schedulingGates[\(index)].name", name, Names.qualifiedNameProblems(name))
+            syntax("\(path).schedulingGates[\(index)]", name, Names.qualifiedNameProblems(name))
             if !gates.insert(name).inserted { add(.duplicate("\(path).schedulingGates[\(index)]", .string(name))) }
         }
         spread(spec["topologySpreadConstraints"], "\(path).topologySpreadConstraints")
@@ -52,11 +52,11 @@ extension Problems {
         labelSelector("\(path).labelSelector", term["labelSelector"])
         labelSelector("\(path).namespaceSelector", term["namespaceSelector"])
         let key = term["topologyKey"].string ?? ""
-        if key.isEmpty {
-            add(.required("\(path).topologyKey", "can not be empty"))
-        } else {
-            syntax("\(path).topologyKey", key, Names.qualifiedNameProblems(key))
+        for name in term["namespaces"].elements.compactMap(\.string) {
+            syntax("\(path).namespace", name, Names.dns1123LabelProblems(name))
         }
+        if key.isEmpty { add(.required("\(path).topologyKey", "can not be empty")) }
+        syntax("\(path).topologyKey", key, Names.qualifiedNameProblems(key))
     }
 
     private mutating func nodeTerm(_ term: JSON, _ path: String) {
@@ -107,11 +107,12 @@ extension Problems {
                     "\(path).operator", .string(op),
                     "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
         }
-        choice("\(path).operator", toleration["operator"], ["Equal", "Exists", "Lt", "Gt"])
+        choice("\(path).operator", toleration["operator"], ["Equal", "Exists"])
         if op == "Exists", let value = toleration["value"].string, !value.isEmpty {
-            add(.invalid("\(path).operator", toleration, "value must be empty when `operator` is 'Exists'"))
+            add(.invalid("\(path).operator", .string(value), "value must be empty when `operator` is 'Exists'"))
         }
-        choice("\(path).effect", toleration["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"])
+        choice(
+            "\(path).effect", toleration["effect"], ["NoSchedule", "PreferNoSchedule", "NoExecute"], isSorted: false)
         if !toleration["tolerationSeconds"].isNull, toleration["effect"].string != "NoExecute" {
             add(
                 .invalid(
@@ -121,7 +122,7 @@ extension Problems {
     }
 
     private mutating func spread(_ constraints: JSON, _ path: String) {
-        var seen: Set<String> = []
+        var seen: [String: Int] = [:]
         for (index, constraint) in constraints.elements.enumerated() {
             let field = "\(path)[\(index)]"
             if (constraint["maxSkew"].int ?? 0) <= 0 {
@@ -140,8 +141,20 @@ extension Problems {
                 "\(field).whenUnsatisfiable", constraint["whenUnsatisfiable"], ["DoNotSchedule", "ScheduleAnyway"],
                 isNeeded: true)
             let pair = "{\(key), \(constraint["whenUnsatisfiable"].string ?? "")}"
-            if !seen.insert(pair).inserted {
-                add(.duplicate("\(field).{topologyKey, whenUnsatisfiable}", .string(pair)))
+            if let first = seen[pair] {
+                add(.duplicate("\(path)[\(first)].{topologyKey, whenUnsatisfiable}", .string(pair)))
+            } else {
+                seen[pair] = index
+            }
+            for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
+                choice("\(field).\(policy)", constraint[policy], ["Honor", "Ignore"])
+            }
+            if !constraint["matchLabelKeys"].elements.isEmpty, constraint["labelSelector"].isNull {
+                add(.forbidden("\(field).matchLabelKeys", "must not be specified when labelSelector is not set"))
+            } else {
+                for (place, key) in constraint["matchLabelKeys"].elements.compactMap(\.string).enumerated() {
+                    syntax("\(field).matchLabelKeys[\(place)]", key, Names.qualifiedNameProblems(key))
+                }
             }
             labelSelector("\(field).labelSelector", constraint["labelSelector"])
             if let domains = constraint["minDomains"].int {

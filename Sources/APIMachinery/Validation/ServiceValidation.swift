@@ -42,7 +42,7 @@ enum ServiceValidation {
             problems.add(
                 .invalid(
                     "spec.sessionAffinityConfig.clientIP.timeoutSeconds", JSON(seconds),
-                    "must be greater than 0 and less than or equal to 86400"))
+                    "must be greater than 0 and less than 86400"))
         }
         for (index, address) in spec["externalIPs"].elements.enumerated() {
             guard let ip = IPAddress(address.string ?? "") else {
@@ -56,13 +56,13 @@ enum ServiceValidation {
                         "may not be a loopback, link-local, multicast or unspecified address"))
             }
         }
-        for (index, range) in spec["loadBalancerSourceRanges"].elements.enumerated()
-        where CIDR(range.string ?? "") == nil {
-            problems.add(
-                .invalid(
-                    "spec.loadBalancerSourceRanges[\(index)]", range,
-                    "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
-        }
+        balancing(spec, isBalanced: type == "LoadBalancer", &problems)
+        problems.choice(
+            "spec.ipFamilyPolicy", spec["ipFamilyPolicy"], ["PreferDualStack", "RequireDualStack", "SingleStack"])
+        problems.choice(
+            "spec.trafficDistribution", spec["trafficDistribution"],
+            ["PreferClose", "PreferSameZone", "PreferSameNode"],
+            isSorted: false)
         problems.choice("spec.internalTrafficPolicy", spec["internalTrafficPolicy"], ["Cluster", "Local"])
         let external = spec["externalTrafficPolicy"]
         problems.choice("spec.externalTrafficPolicy", external, ["Cluster", "Local"])
@@ -71,6 +71,41 @@ enum ServiceValidation {
                 .invalid("spec.externalTrafficPolicy", external, "may only be set for externally-accessible services"))
         }
         return problems.list
+    }
+
+    /// What only services with a load balancer have.
+    private static func balancing(_ spec: JSON, isBalanced: Bool, _ problems: inout Problems) {
+        let ranges = spec["loadBalancerSourceRanges"].elements
+        if !ranges.isEmpty, !isBalanced {
+            problems.add(
+                .forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'"))
+        }
+        for (index, range) in ranges.enumerated() {
+            let field = "spec.LoadBalancerSourceRanges[\(index)]"
+            guard let parsed = CIDR(range.string ?? "") else {
+                problems.add(
+                    .invalid(field, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
+                continue
+            }
+            if "\(parsed)" != range.string {
+                problems.add(.invalid(field, range, "must not have bits set beyond the prefix length"))
+            }
+        }
+        if let name = spec["loadBalancerClass"].string {
+            if isBalanced {
+                problems.syntax("spec.loadBalancerClass", name, Names.qualifiedNameProblems(name))
+            } else {
+                problems.add(.forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"))
+            }
+        }
+        if let port = spec["healthCheckNodePort"].int, port != 0,
+            !isBalanced || spec["externalTrafficPolicy"].string != "Local"
+        {
+            problems.add(
+                .invalid(
+                    "spec.healthCheckNodePort", JSON(port),
+                    "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
+        }
     }
 
     private static func ports(_ ports: JSON, _ type: String, _ problems: inout Problems) {
@@ -94,9 +129,12 @@ enum ServiceValidation {
             if type != "ExternalName" || !port["targetPort"].isNull {
                 problems.portOrName("\(field).targetPort", port["targetPort"])
             }
+            if let name = port["appProtocol"].string {
+                problems.syntax("\(field).appProtocol", name, Names.qualifiedNameProblems(name))
+            }
             let key = "\(port["protocol"].string ?? "")/\(port["port"].int ?? 0)"
             if !taken.insert(key).inserted {
-                problems.add(.duplicate(field, ["port": port["port"], "protocol": port["protocol"]]))
+                problems.add(.duplicate(field, GoForm.servicePort(port)))
             }
             guard let nodePort = port["nodePort"].int, nodePort != 0 else { continue }
             if type == "ClusterIP" || type == "ExternalName" {
@@ -171,6 +209,7 @@ enum ServiceValidation {
         var problems = Problems()
         let type = tree["addressType"].string ?? ""
         problems.choice("addressType", tree["addressType"], ["FQDN", "IPv4", "IPv6"], isNeeded: true)
+        slicePorts(tree["ports"], &problems)
         let endpoints = tree["endpoints"].elements
         if endpoints.count > 1000 { problems.add(.tooMany("endpoints", count: endpoints.count, maximum: 1000)) }
         for (index, endpoint) in endpoints.enumerated() {
@@ -181,9 +220,13 @@ enum ServiceValidation {
             for (place, address) in addresses.enumerated() {
                 switch type {
                 case "IPv4", "IPv6":
-                    if IPAddress(address.string ?? "")?.family.rawValue != type {
-                        problems.add(.invalid("\(field)[\(place)]", address, "must be a valid \(type) address"))
+                    let ip = IPAddress(address.string ?? "")
+                    if let ip, ip.family.rawValue != type {
+                        problems.add(.invalid("\(field)[\(place)]", address, "must be an \(type) address"))
                     }
+                    // Loopback is allowed: a server at 127.0.0.1 announces itself there.
+                    if ip == nil { problems.add(.invalid("\(field)[\(place)]", address, badIP)) }
+                case "": break
                 default:
                     problems.syntax(
                         "\(field)[\(place)]", address.string ?? "", Names.dns1123SubdomainProblems(address.string ?? "")
@@ -191,13 +234,16 @@ enum ServiceValidation {
                 }
             }
         }
+        return problems.list
+    }
+
+    private static func slicePorts(_ ports: JSON, _ problems: inout Problems) {
         var names: Set<String> = []
-        for (index, port) in tree["ports"].elements.enumerated() {
+        for (index, port) in ports.elements.enumerated() {
             let name = port["name"].string ?? ""
             if !name.isEmpty { problems.syntax("ports[\(index)].name", name, Names.dns1123LabelProblems(name)) }
             if !names.insert(name).inserted { problems.add(.duplicate("ports[\(index)].name", .string(name))) }
             problems.choice("ports[\(index)].protocol", port["protocol"], ["SCTP", "TCP", "UDP"], isNeeded: true)
         }
-        return problems.list
     }
 }

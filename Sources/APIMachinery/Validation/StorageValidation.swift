@@ -8,7 +8,7 @@ enum StorageValidation {
     static func claim(_ tree: JSON) -> [FieldError] {
         var problems = Problems()
         let spec = tree["spec"]
-        accessModes(spec["accessModes"], &problems)
+        accessModes(spec["accessModes"], "at least 1 access mode is required", &problems)
         guard let size = Quantity(spec["resources"]["requests"]["storage"]) else {
             problems.add(.required("spec.resources[storage]"))
             return problems.list
@@ -18,10 +18,10 @@ enum StorageValidation {
                 .invalid(
                     "spec.resources[storage]", spec["resources"]["requests"]["storage"], "must be greater than zero"))
         }
-        problems.choice("spec.volumeMode", spec["volumeMode"], ["Block", "Filesystem"])
         if let name = spec["storageClassName"].string, !name.isEmpty {
             problems.syntax("spec.storageClassName", name, Names.dns1123SubdomainProblems(name))
         }
+        problems.choice("spec.volumeMode", spec["volumeMode"], ["Block", "Filesystem"])
         problems.labelSelector("spec.selector", spec["selector"])
         return problems.list
     }
@@ -57,8 +57,11 @@ enum StorageValidation {
     static func volume(_ tree: JSON) -> [FieldError] {
         var problems = Problems()
         let spec = tree["spec"]
-        accessModes(spec["accessModes"], &problems)
-        if spec["capacity"]["storage"].isNull { problems.add(.required("spec.capacity")) }
+        accessModes(spec["accessModes"], "", &problems)
+        if spec["capacity"].isNull { problems.add(.required("spec.capacity")) }
+        if spec["capacity"].members.count != 1 || spec["capacity"]["storage"].isNull {
+            problems.add(.notSupported("spec.capacity", spec["capacity"], ["storage"]))
+        }
         let sources = spec.members.keys.filter {
             ![
                 "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
@@ -73,6 +76,10 @@ enum StorageValidation {
             "spec.persistentVolumeReclaimPolicy", spec["persistentVolumeReclaimPolicy"],
             ["Delete", "Recycle", "Retain"])
         if !spec["hostPath"].isNull { problems.need("spec.hostPath.path", spec["hostPath"]["path"]) }
+        if spec["hostPath"]["path"].string == "/", spec["persistentVolumeReclaimPolicy"].string == "Recycle" {
+            problems.add(
+                .forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
+        }
         if !spec["local"].isNull, spec["nodeAffinity"].isNull {
             problems.add(.required("spec.nodeAffinity", "Local volume requires node affinity"))
         }
@@ -98,6 +105,23 @@ enum StorageValidation {
         return immutable("spec.volumeMode", new["spec"]["volumeMode"], old["spec"]["volumeMode"])
     }
 
+    static func storageClass(_ tree: JSON) -> [FieldError] {
+        var problems = Problems()
+        let provisioner = tree["provisioner"].string ?? ""
+        if provisioner.isEmpty {
+            problems.add(.required("provisioner"))
+        } else {
+            problems.syntax("provisioner", provisioner, Names.qualifiedNameProblems(provisioner.lowercased()))
+        }
+        if tree["parameters"].members.keys.contains("") {
+            problems.add(.invalid("parameters", "", "field can not be empty."))
+        }
+        problems.choice("reclaimPolicy", tree["reclaimPolicy"], ["Delete", "Retain"])
+        problems.choice(
+            "volumeBindingMode", tree["volumeBindingMode"], ["Immediate", "WaitForFirstConsumer"], isNeeded: true)
+        return problems.list
+    }
+
     static func classUpdate(_ new: JSON, _ old: JSON) -> [FieldError] {
         var problems: [FieldError] = []
         for (field, words) in [
@@ -111,10 +135,13 @@ enum StorageValidation {
         return problems
     }
 
-    private static func accessModes(_ value: JSON, _ problems: inout Problems) {
-        if value.elements.isEmpty { problems.add(.required("spec.accessModes", "at least 1 access mode is required")) }
+    private static func accessModes(_ value: JSON, _ why: String, _ problems: inout Problems) {
+        if value.elements.isEmpty { problems.add(.required("spec.accessModes", why)) }
         for mode in value.elements where !modes.contains(mode.string ?? "") {
             problems.add(.notSupported("spec.accessModes", mode, modes))
+        }
+        if value.elements.count > 1, value.elements.contains("ReadWriteOncePod") {
+            problems.add(.forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes"))
         }
     }
 }

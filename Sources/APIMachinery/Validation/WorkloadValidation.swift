@@ -26,7 +26,7 @@ enum WorkloadValidation {
             }
         case "RollingUpdate": rolling(strategy["rollingUpdate"], "spec.strategy.rollingUpdate", &problems)
         default:
-            problems.choice("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"], isNeeded: true)
+            problems.add(.notSupported("spec.strategy", GoForm.strategy(strategy), ["Recreate", "RollingUpdate"]))
         }
         return problems.list
     }
@@ -44,18 +44,81 @@ enum WorkloadValidation {
         let spec = tree["spec"]
         selecting(spec, &problems)
         problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
-        problems.choice("spec.updateStrategy.type", spec["updateStrategy"]["type"], ["RollingUpdate", "OnDelete"])
-        if spec["updateStrategy"]["type"].string == "RollingUpdate" {
-            rolling(spec["updateStrategy"]["rollingUpdate"], "spec.updateStrategy.rollingUpdate", &problems)
+        let update = spec["updateStrategy"]
+        switch update["type"].string ?? "" {
+        case "OnDelete": break
+        case "RollingUpdate": daemonRolling(update["rollingUpdate"], "spec.updateStrategy.rollingUpdate", &problems)
+        default:
+            problems.add(
+                .notSupported(
+                    "spec.updateStrategy", GoForm.strategy(update), ["RollingUpdate", "OnDelete"], isSorted: false))
         }
         return problems.list
     }
 
+    /// One of both is more than nothing, and only one.
+    private static func daemonRolling(_ update: JSON, _ path: String, _ problems: inout Problems) {
+        if update.isNull { return problems.add(.required(path)) }
+        problems.share("\(path).maxUnavailable", update["maxUnavailable"])
+        problems.share("\(path).maxSurge", update["maxSurge"])
+        let isUnavailable = !isZero(update["maxUnavailable"]) && !update["maxUnavailable"].isNull
+        let isSurge = !isZero(update["maxSurge"]) && !update["maxSurge"].isNull
+        if isUnavailable, isSurge {
+            problems.add(
+                .invalid("\(path).maxSurge", update["maxSurge"], "may not be set when maxUnavailable is non-zero"))
+        } else if !isUnavailable, !isSurge {
+            problems.add(.required("\(path).maxUnavailable", "cannot be 0 when maxSurge is 0"))
+        }
+    }
+
+    private static func isZero(_ value: JSON) -> Bool { value.int == 0 || value.string == "0%" }
+
     static func statefulSet(_ tree: JSON) -> [FieldError] {
         var problems = Problems()
         let spec = tree["spec"]
-        problems.choice("spec.podManagementPolicy", spec["podManagementPolicy"], ["OrderedReady", "Parallel"])
-        problems.choice("spec.updateStrategy.type", spec["updateStrategy"]["type"], ["RollingUpdate", "OnDelete"])
+        let management = spec["podManagementPolicy"].string ?? ""
+        if management.isEmpty {
+            problems.add(.required("spec.podManagementPolicy"))
+        } else if !["OrderedReady", "Parallel"].contains(management) {
+            problems.add(
+                .invalid("spec.podManagementPolicy", .string(management), "must be 'OrderedReady' or 'Parallel'"))
+        }
+        let update = spec["updateStrategy"]
+        switch update["type"].string ?? "" {
+        case "": problems.add(.required("spec.updateStrategy"))
+        case "OnDelete":
+            if !update["rollingUpdate"].isNull {
+                problems.add(
+                    .invalid(
+                        "spec.updateStrategy.rollingUpdate",
+                        [
+                            "Partition": update["rollingUpdate"]["partition"],
+                            "MaxUnavailable": update["rollingUpdate"]["maxUnavailable"],
+                        ],
+                        "only allowed for updateStrategy 'RollingUpdate'"))
+            }
+        case "RollingUpdate":
+            let rolling = update["rollingUpdate"]
+            problems.notNegative("spec.updateStrategy.rollingUpdate.partition", rolling["partition"])
+            problems.share("spec.updateStrategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"])
+            if isZero(rolling["maxUnavailable"]) {
+                problems.add(
+                    .invalid(
+                        "spec.updateStrategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], "cannot be 0"))
+            }
+        default:
+            problems.add(
+                .invalid("spec.updateStrategy", GoForm.strategy(update), "must be 'RollingUpdate' or 'OnDelete'"))
+        }
+        for member in ["whenDeleted", "whenScaled"] where !spec["persistentVolumeClaimRetentionPolicy"].isNull {
+            problems.choice(
+                "spec.persistentVolumeClaimRetentionPolicy.\(member)",
+                spec["persistentVolumeClaimRetentionPolicy"][member], ["Retain", "Delete"], isSorted: false)
+        }
+        problems.notNegative("spec.ordinals.start", spec["ordinals"]["start"])
+        if let name = spec["serviceName"].string, !name.isEmpty {
+            problems.syntax("spec.serviceName", name, Names.dns1123LabelProblems(name))
+        }
         problems.notNegative("spec.replicas", spec["replicas"])
         problems.notNegative("spec.minReadySeconds", spec["minReadySeconds"])
         // Containers may mount what the claim templates will be.
@@ -121,15 +184,67 @@ enum WorkloadValidation {
         {
             problems.notNegative("\(path).\(field)", spec[field])
         }
-        problems.choice("\(path).completionMode", spec["completionMode"], ["NonIndexed", "Indexed"])
+        problems.choice(
+            "\(path).completionMode", spec["completionMode"], ["NonIndexed", "Indexed"], isSorted: false)
         if spec["completionMode"].string == "Indexed", spec["completions"].isNull {
             problems.add(.required("\(path).completions", "when completion mode is Indexed"))
+        }
+        indexes(spec, path, &problems)
+        failures(spec["podFailurePolicy"], "\(path).podFailurePolicy", &problems)
+        problems.choice(
+            "\(path).podReplacementPolicy", spec["podReplacementPolicy"],
+            spec["podFailurePolicy"].isNull ? ["Failed", "TerminatingOrFailed"] : ["Failed"])
+        if let manager = spec["managedBy"].string {
+            problems.domainPath("\(path).managedBy", manager)
+            if manager.utf8.count > 63 { problems.add(.tooLong("\(path).managedBy", maximumBytes: 63)) }
         }
         problems.podTemplate(spec["template"], "\(path).template")
         let policy = spec["template"]["spec"]["restartPolicy"]
         if policy.string == "Always" || policy.isNull {
             problems.add(
                 .required("\(path).template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\""))
+        }
+    }
+
+    /// What only jobs with indexes have.
+    private static func indexes(_ spec: JSON, _ path: String, _ problems: inout Problems) {
+        let isIndexed = spec["completionMode"].string == "Indexed"
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            problems.notNegative("\(path).\(field)", spec[field])
+            if !isIndexed, !spec[field].isNull {
+                problems.add(.invalid("\(path).\(field)", spec[field], "requires indexed completion mode"))
+            }
+        }
+        if !spec["maxFailedIndexes"].isNull, spec["backoffLimitPerIndex"].isNull {
+            problems.add(.required("\(path).backoffLimitPerIndex", "when maxFailedIndexes is specified"))
+        }
+    }
+
+    private static func failures(_ policy: JSON, _ path: String, _ problems: inout Problems) {
+        for (index, rule) in policy["rules"].elements.enumerated() {
+            let field = "\(path).rules[\(index)]"
+            problems.choice(
+                "\(field).action", rule["action"], ["Count", "FailIndex", "FailJob", "Ignore"], isNeeded: true)
+            let codes = rule["onExitCodes"]
+            let conditions = rule["onPodConditions"].elements
+            if !codes.isNull, !conditions.isEmpty {
+                problems.add(.invalid(field, .null, "specifying both OnExitCodes and OnPodConditions is not supported"))
+            } else if codes.isNull, conditions.isEmpty {
+                problems.add(
+                    FieldError(
+                        field: field, reason: .invalid,
+                        message: "Invalid value: specifying one of OnExitCodes and OnPodConditions is required"))
+            }
+            if !codes.isNull {
+                problems.choice(
+                    "\(field).onExitCodes.operator", codes["operator"], ["In", "NotIn"], isNeeded: true)
+                problems.need("\(field).onExitCodes.values", codes["values"])
+            }
+            for (place, condition) in conditions.enumerated() {
+                problems.choice(
+                    "\(field).onPodConditions[\(place)].status", condition["status"], ["False", "True", "Unknown"],
+                    isNeeded: true)
+            }
         }
     }
 
@@ -165,6 +280,7 @@ enum WorkloadValidation {
                 problems.add(.invalid("spec.schedule", .string(schedule), "\(error)"))
             }
         }
+        problems.notNegative("spec.startingDeadlineSeconds", spec["startingDeadlineSeconds"])
         if let zone = spec["timeZone"].string {
             if zone.isEmpty {
                 problems.add(.invalid("spec.timeZone", "", "timeZone must be nil or non-empty string"))
@@ -174,18 +290,18 @@ enum WorkloadValidation {
                         "spec.timeZone", "Local",
                         "timeZone must be an explicit time zone as defined in "
                             + "https://www.iana.org/time-zones"))
-            } else if zone.contains("..") || zone.hasPrefix("/") || zone.contains("\\") {
+            } else if TimeZones.rules(zone) == nil, TimeZones.rules("Etc/GMT+1") != nil {
                 problems.add(.invalid("spec.timeZone", .string(zone), "unknown time zone \(zone)"))
             }
         }
         problems.choice("spec.concurrencyPolicy", spec["concurrencyPolicy"], ["Allow", "Forbid", "Replace"])
-        for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
-            problems.notNegative("spec.\(field)", spec[field])
-        }
         if (tree["metadata"]["name"].string ?? "").utf8.count > 52 {
             problems.add(.invalid("metadata.name", tree["metadata"]["name"], "must be no more than 52 characters"))
         }
         jobSpec(spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", &problems)
+        for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+            problems.notNegative("spec.\(field)", spec[field])
+        }
         return problems.list
     }
 
@@ -201,7 +317,11 @@ enum WorkloadValidation {
         if selector.isNull {
             problems.add(.required("spec.selector"))
         } else {
+            let before = problems.list.count
             problems.labelSelector("spec.selector", selector)
+            if problems.list.count > before {
+                problems.add(.invalid("spec.selector", selector, "invalid label selector"))
+            }
             if selector["matchLabels"].members.isEmpty, selector["matchExpressions"].elements.isEmpty {
                 problems.add(.invalid("spec.selector", selector, "empty selector is invalid for deployment"))
             }
@@ -231,7 +351,7 @@ enum WorkloadValidation {
         _ labels: JSON, field: String = "spec.template.metadata.labels", _ problems: inout Problems
     ) {
         problems.add(
-            .invalid(field, labels.isNull ? [:] : labels, "`selector` does not match template `labels`"))
+            .invalid(field, labels, "`selector` does not match template `labels`"))
     }
 
     private static func onlyAlways(_ spec: JSON, _ problems: inout Problems) {
@@ -243,26 +363,8 @@ enum WorkloadValidation {
 
     private static func rolling(_ update: JSON, _ path: String, _ problems: inout Problems) {
         for field in ["maxUnavailable", "maxSurge"] {
-            let value = update[field]
-            if let number = value.int {
-                if number < 0 {
-                    problems.add(.invalid("\(path).\(field)", value, "must be greater than or equal to 0"))
-                }
-            } else if let text = value.string {
-                guard text.hasSuffix("%"), let percent = Int(text.dropLast()), percent >= 0 else {
-                    problems.add(
-                        .invalid(
-                            "\(path).\(field)", value,
-                            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-                        ))
-                    continue
-                }
-                if field == "maxUnavailable", percent > 100 {
-                    problems.add(.invalid("\(path).\(field)", value, "must not be greater than 100%"))
-                }
-            }
+            problems.share("\(path).\(field)", update[field], mostPercent: field == "maxUnavailable" ? 100 : nil)
         }
-        func isZero(_ value: JSON) -> Bool { value.int == 0 || value.string == "0%" }
         if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
             problems.add(
                 .invalid("\(path).maxUnavailable", update["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
