@@ -64,7 +64,8 @@ struct NameTests {
         #expect(Names.dns1123SubdomainProblems("A") == [Names.dns1123SubdomainMessage])
         #expect(Names.dns1123SubdomainProblems("a..b").count == 1)
         #expect(
-            Names.dns1123SubdomainProblems(String(repeating: "a", count: 254)) == ["must be no more than 253 characters"])
+            Names.dns1123SubdomainProblems(String(repeating: "a", count: 254))
+                == ["must be no more than 253 characters"])
         #expect(Names.dns1123LabelProblems("a.b") == ["must not contain dots"])
         #expect(Names.dns1035LabelProblems("1a") == [Names.dns1035LabelMessage])
         #expect(Names.qualifiedNameProblems("example.com/My_Name").isEmpty)
