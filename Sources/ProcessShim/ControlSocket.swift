@@ -11,6 +11,8 @@ struct ControlSocket {
         var incoming: [UInt8] = []
         var outgoing: [UInt8] = []
         var isAttached = false
+        /// It takes nothing any more: its end comes when all of its words are read.
+        var isDeaf = false
     }
     private let listener: Int32
     private var clients: [Int: Client] = [:]
@@ -97,6 +99,7 @@ struct ControlSocket {
         for (id, client) in clients where client.isAttached { send(frame, to: id) }
     }
     mutating func send(_ frame: Frame, to id: Int) {
+        guard clients[id]?.isDeaf == false else { return }
         clients[id]?.outgoing += frame.encoded
         flush(id)
         if let waiting = clients[id]?.outgoing.count, waiting > Self.outputLimit { drop(id) }
@@ -111,7 +114,9 @@ struct ControlSocket {
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN { break }
             guard count > 0 else {
-                drop(id)
+                // It has left, but what it said before may not have been read yet.
+                clients[id]?.isDeaf = true
+                clients[id]?.outgoing = []
                 return
             }
             sent += count

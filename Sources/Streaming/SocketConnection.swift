@@ -5,6 +5,8 @@ import NIOPosix
 public final class SocketConnection: ByteConnection {
     private let incoming = BoundedQueue<[UInt8]>(limit: StreamLimits.bufferedBytes)
     private let outgoing = BoundedQueue<[UInt8]>(limit: StreamLimits.bufferedBytes)
+    /// All that was to be sent is sent, or never will be.
+    private let written = OnceValue<Void>()
     private let channel: any Channel
 
     /// Takes ownership of a connected stream socket.
@@ -24,6 +26,7 @@ public final class SocketConnection: ByteConnection {
         self.channel = channel.channel
         let incoming = incoming
         let outgoing = outgoing
+        let written = written
         // The task lives as long as the connection: both directions end, or `close` closes the channel.
         Task {
             do {
@@ -40,6 +43,7 @@ public final class SocketConnection: ByteConnection {
                             while let bytes = try await outgoing.next() {
                                 try await outbound.write(ByteBuffer(bytes: bytes))
                             }
+                            written.set(())
                             try await outbound.finish()
                         }
                         try await group.waitForAll()
@@ -50,6 +54,7 @@ public final class SocketConnection: ByteConnection {
                 incoming.finish(throwing: error)
             }
             outgoing.abandon()
+            written.set(())
         }
     }
 
@@ -66,9 +71,11 @@ public final class SocketConnection: ByteConnection {
 
     public func closeOutput() async throws { outgoing.finish() }
 
+    /// What was written before is sent first, to a peer that takes it in two seconds.
     public func close() async {
         incoming.abandon()
         outgoing.finish()
+        _ = try? await Timeout.run(.seconds(2)) { [written] in try await written.get() }
         try? await channel.close()
     }
 }

@@ -250,6 +250,23 @@ struct ProcessRuntimeTests {
         try await done(pod)
     }
 
+    /// A program that talks finds out that its client has left before it reads the client's last words.
+    @Test func lastWordsOfWhoLeavesArrive() async throws {
+        let pod = try await pod()
+        let id = try await container(
+            pod, "timeout 30 sh -c 'while :; do echo talk; done' & read line; kill $!; [ \"$line\" = last ] && exit 7"
+        ) { $0.stdin = true }
+        var options = ExecOptions()
+        (options.stdin, options.stdout) = (true, true)
+        let session = try await runtime.attach(id, options)
+        var iterator = session.output.makeAsyncIterator()
+        _ = try await iterator.next()
+        try await session.write(Array("last\n".utf8))
+        await session.close()
+        #expect(try await end(id).exitCode == 7)
+        try await done(pod)
+    }
+
     @Test func whatCannotBeStarted() async throws {
         let pod = try await pod()
         await #expect(throws: RuntimeError.self) { try await container(pod, "true") { $0.userImage = "nginx" } }
