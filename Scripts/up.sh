@@ -46,7 +46,7 @@ Apus is ready.
   Kubernetes   https://127.0.0.1:$port
   Mesos        http://127.0.0.1:5050  (agent: 5051)
   Marathon     http://127.0.0.1:8080/v2
-  Metronome    http://127.0.0.1:9000/v1
+  Metronome    http://127.0.0.1:9000/v1  (Chronos: 4400)
 
 Try:
   kubectl get nodes
