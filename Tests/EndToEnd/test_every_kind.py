@@ -22,6 +22,7 @@ NEEDED = {
     "podtemplates": {"template": TEMPLATE},
     "replicationcontrollers": {"spec": {"replicas": 0, "selector": {"a": "b"}, "template": TEMPLATE}},
     "replicasets": {"spec": {"replicas": 0, "selector": LABELS, "template": TEMPLATE}},
+    "controllerrevisions": {"revision": 1, "data": {"spec": {}}},
     "deployments": {"spec": {"replicas": 0, "selector": LABELS, "template": TEMPLATE}},
     "statefulsets": {"spec": {"replicas": 0, "selector": LABELS, "template": TEMPLATE, "serviceName": "x"}},
     "daemonsets": {"spec": {"selector": LABELS, "template": TEMPLATE}},
