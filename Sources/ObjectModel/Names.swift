@@ -60,7 +60,7 @@ public enum Names {
         ]
     }
 
-    /// RFC 1035 label, at most 63 bytes: services.
+    /// RFC 1035 label, at most 63 bytes: names of versions.
     public static func dns1035LabelProblems(_ name: String) -> [String] {
         var problems = lengthProblems(name, 63)
         let first = name.utf8.first ?? 0

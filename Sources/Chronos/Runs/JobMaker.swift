@@ -49,10 +49,10 @@ struct JobMaker {
         let words = json["arguments"].elements.compactMap(\.string) + arguments
         if !command.isEmpty {
             let line = spec.isShell ? ["/bin/sh", "-c", command] : [command] + words
-            container["command"] = .array(line.map { .string(Self.literal($0)) })
+            container["command"] = .array(line.map { .string(PodBuilder.literal($0)) })
             if !isProcess { container["workingDir"] = .string(MesosNames.sandboxPath) }
         } else if !words.isEmpty {
-            container["args"] = .array(words.map { .string(Self.literal($0)) })
+            container["args"] = .array(words.map { .string(PodBuilder.literal($0)) })
         }
         var volumes: [JSON] = []
         var mounts: [JSON] = []
@@ -142,7 +142,7 @@ struct JobMaker {
         var entries: [JSON] = []
         func set(_ name: String, _ value: String) {
             entries.removeAll { $0["name"].string == name }
-            entries.append(["name": .string(name), "value": .string(Self.literal(value))])
+            entries.append(["name": .string(name), "value": .string(PodBuilder.literal(value))])
         }
         for (name, path) in [("HOST", "status.hostIP"), ("mesos_task_id", "metadata.name")] {
             entries.append(["name": .string(name), "valueFrom": ["fieldRef": ["fieldPath": .string(path)]]])
@@ -162,18 +162,5 @@ struct JobMaker {
             set(name, variable["value"].string ?? variable["value"].description)
         }
         return entries
-    }
-
-    /// Text that Kubernetes leaves as it is: `$(NAME)` and `$$` mean something to it.
-    private static func literal(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
-        var out: [UInt8] = []
-        let bytes = Array(text.utf8)
-        for (index, byte) in bytes.enumerated() {
-            out.append(byte)
-            guard byte == UInt8(ascii: "$"), index + 1 < bytes.count else { continue }
-            if bytes[index + 1] == byte || bytes[index + 1] == UInt8(ascii: "(") { out.append(byte) }
-        }
-        return String(decoding: out, as: UTF8.self)
     }
 }

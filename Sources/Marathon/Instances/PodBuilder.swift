@@ -190,10 +190,10 @@ struct PodBuilder {
 
     static func command(_ container: inout JSON, shell: String?, arguments: [JSON]?, isProcess: Bool) {
         func literal(_ words: [JSON]) -> JSON {
-            .array(words.map { .string(TaskEnvironment.literal($0.string ?? "")) })
+            .array(words.map { .string(MesosModel.PodBuilder.literal($0.string ?? "")) })
         }
         if let shell {
-            container["command"] = ["/bin/sh", "-c", .string(TaskEnvironment.literal(shell))]
+            container["command"] = ["/bin/sh", "-c", .string(MesosModel.PodBuilder.literal(shell))]
         } else if let arguments, !arguments.isEmpty {
             // Images have an entry point that takes them; programs of the host are their own first word.
             container[isProcess ? "command" : "args"] = literal(arguments)

@@ -9,7 +9,7 @@ struct TaskEnvironment {
     var json: JSON { .array(order.compactMap { entries[$0] }) }
 
     mutating func set(_ name: String, _ value: String) {
-        put(name, ["name": .string(name), "value": .string(Self.literal(value))])
+        put(name, ["name": .string(name), "value": .string(MesosModel.PodBuilder.literal(value))])
     }
     /// A field of the pod, known when it is placed.
     mutating func set(_ name: String, field: String) {
@@ -35,19 +35,6 @@ struct TaskEnvironment {
         let parts = source.split(separator: "/").map(String.init)
         guard parts.count > 1, let key = parts.last else { return (source, "value") }
         return (parts.dropLast().joined(separator: "-"), key)
-    }
-
-    /// Text that Kubernetes leaves as it is: `$(NAME)` and `$$` mean something to it.
-    static func literal(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
-        var out: [UInt8] = []
-        let bytes = Array(text.utf8)
-        for (index, byte) in bytes.enumerated() {
-            out.append(byte)
-            guard byte == UInt8(ascii: "$"), index + 1 < bytes.count else { continue }
-            if bytes[index + 1] == byte || bytes[index + 1] == UInt8(ascii: "(") { out.append(byte) }
-        }
-        return String(decoding: out, as: UTF8.self)
     }
 
     /// `tier.name` as `TIER_NAME`.

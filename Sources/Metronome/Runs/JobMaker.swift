@@ -105,10 +105,10 @@ struct JobMaker {
             container["securityContext"] = ["privileged": true]
         }
         if let command = run["cmd"].string {
-            container["command"] = ["/bin/sh", "-c", .string(Self.literal(command))]
+            container["command"] = ["/bin/sh", "-c", .string(PodBuilder.literal(command))]
             if !isProcess { container["workingDir"] = .string(MesosNames.sandboxPath) }
         } else if let arguments = run["args"].array, !arguments.isEmpty {
-            container["args"] = .array(arguments.map { .string(Self.literal($0.string ?? "")) })
+            container["args"] = .array(arguments.map { .string(PodBuilder.literal($0.string ?? "")) })
         }
         let (volumes, mounts) = volumes(isProcess: isProcess)
         if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
@@ -194,7 +194,7 @@ struct JobMaker {
         for (name, value) in run["env"].members where !name.isEmpty && !name.contains("=") {
             entries.removeAll { $0["name"].string == name }
             if let text = value.string {
-                set(name, Self.literal(text))
+                set(name, PodBuilder.literal(text))
             } else if let source = run["secrets"][value["secret"].string ?? ""]["source"].string {
                 let (object, key) = Self.secret(source)
                 entries.append([
@@ -246,18 +246,5 @@ struct JobMaker {
         let parts = source.split(separator: "/").map(String.init)
         guard parts.count > 1, let key = parts.last else { return (source, "value") }
         return (parts.dropLast().joined(separator: "-"), key)
-    }
-
-    /// Text that Kubernetes leaves as it is: `$(NAME)` and `$$` mean something to it.
-    private static func literal(_ text: String) -> String {
-        guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
-        var out: [UInt8] = []
-        let bytes = Array(text.utf8)
-        for (index, byte) in bytes.enumerated() {
-            out.append(byte)
-            guard byte == UInt8(ascii: "$"), index + 1 < bytes.count else { continue }
-            if bytes[index + 1] == byte || bytes[index + 1] == UInt8(ascii: "(") { out.append(byte) }
-        }
-        return String(decoding: out, as: UTF8.self)
     }
 }

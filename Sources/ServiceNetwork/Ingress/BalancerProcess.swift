@@ -32,8 +32,10 @@ public struct BalancerProcess: Sendable {
     ///
     /// HAProxy's own file of it is written anew at each reload, as is the command line, and for a moment neither says
     /// anything. So the start is recorded beside: a process keeps its id and the time it was started when it executes
-    /// itself again.
-    var runningProcess: Int32? {
+    /// itself again. Without a record, as when Apus ended right after the start, HAProxy's own file has to do.
+    var runningProcess: Int32? { recordedProcess ?? startedProcess }
+
+    private var recordedProcess: Int32? {
         guard let record = Self.read(master)?.split(separator: " "), record.count == 2, let process = Int32(record[0]),
             let started = Self.startTime(of: process), started == record[1]
         else { return nil }
@@ -89,6 +91,8 @@ public struct BalancerProcess: Sendable {
         try await check("\(next)/\(BalancerConfiguration.file)")
         try write(BalancerConfiguration(directory: current, plan: plan))
         if let process = runningProcess {
+            // One that was found by HAProxy's own file would be lost sight of while it reloads.
+            if recordedProcess == nil { try record(process) }
             kill(process, SIGUSR2)
             return
         }
@@ -100,12 +104,15 @@ public struct BalancerProcess: Sendable {
             ])
         // The command returns when the master is on its way; soon it writes its id.
         for _ in 0..<500 {
-            if let process = startedProcess, let time = Self.startTime(of: process) {
-                return try Self.writeFile(master, "\(process) \(time)")
-            }
+            if let process = startedProcess { return try record(process) }
             try await Task.sleep(for: .milliseconds(10))
         }
         throw BalancerStopped()
+    }
+
+    private func record(_ process: Int32) throws {
+        guard let time = Self.startTime(of: process) else { throw BalancerStopped() }
+        try Self.writeFile(master, "\(process) \(time)")
     }
 
     /// The process that HAProxy's own file names, if it was started with our configuration.
