@@ -86,7 +86,7 @@ let package = Package(
                 "ObjectModel", "JSON",
                 "HTTPAccess", "LoadGenerator", "Webhooks", "Ledger", "HTTPWindow", "MesosModel", "MesosMaster",
                 "Allocator", "MesosAgent", "Marathon", "Metronome", "Chronos",
-                arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
+                "CJemalloc", arguments, lifecycle, log, nioCore, nioPosix, systemPackage, yaml,
             ],
             swiftSettings: settings),
 
@@ -265,6 +265,7 @@ let package = Package(
 
         .target(name: "WireCRI", dependencies: [grpcCore, grpcProtobuf, protobuf], swiftSettings: generated),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     ]

@@ -5,8 +5,8 @@
 #   install-packages.sh test    the above and what the end-to-end tests need
 set -euo pipefail
 
-run=(containerd runc containernetworking-plugins nftables iproute2 conntrack haproxy libsqlite3-0 ca-certificates tzdata)
-build=(make git libsqlite3-dev zlib1g-dev binutils)
+run=(containerd runc containernetworking-plugins nftables iproute2 conntrack haproxy libsqlite3-0 libjemalloc2 ca-certificates tzdata)
+build=(make git libsqlite3-dev libjemalloc-dev zlib1g-dev binutils)
 test=(gcc libc6-dev python3-dev curl unzip jq busybox-static redis-server umoci skopeo docker-registry python3 python3-pip python3-venv util-linux procps)
 
 packages=("${run[@]}")

@@ -1,4 +1,6 @@
 import ArgumentParser
+// Takes the place of the C library's malloc by being linked: trees of small values from several threads are what a server is.
+import CJemalloc
 import Dispatch
 import Glibc
 import ProcessShim
