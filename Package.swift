@@ -140,14 +140,20 @@ let package = Package(
         room(
             "Metronome",
             [
-                "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", log, lifecycle,
+                "ScheduledJobs", "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel",
+                "JSON", log, lifecycle,
             ]),
         // Chronos's jobs by ISO 8601 intervals, on Jobs.
         room(
             "Chronos",
             [
-                "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel", "JSON", log, lifecycle,
+                "ScheduledJobs", "MesosModel", "HTTPWindow", "ClusterClient", "RegularExpression", "ObjectModel",
+                "JSON", log, lifecycle,
             ]),
+        // What Metronome and Chronos share: definitions whose runs are Jobs.
+        room(
+            "ScheduledJobs",
+            ["MesosModel", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON", log, lifecycle]),
         // Who is offered what: weighted hierarchical dominant resource fairness with quotas.
         room("Allocator", ["MesosModel", "JSON", collections]),
         // Messages, resources and names of Mesos.

@@ -1,6 +1,7 @@
 public import ClusterClient
 public import HTTPWindow
 public import Logging
+import ScheduledJobs
 public import ServiceLifecycle
 
 /// Chronos: jobs by ISO 8601 intervals and by what other jobs did.
@@ -19,7 +20,6 @@ public final class Chronos: Service {
         }
     }
 
-    private let state: ChronosState
     private let keeper: Keeper
     private let api: ChronosAPI
 
@@ -27,21 +27,15 @@ public final class Chronos: Service {
     ///   - access: who may do what in the window.
     ///   - client: writes under the name `chronos`.
     public init(configuration: Configuration, access: WindowAccess = .open, client: ClusterClient, logger: Logger) {
-        state = ChronosState(client: client, logger: logger)
+        let state = JobState<Definition>(.chronos, client: client, logger: logger)
         keeper = Keeper(state: state, client: client, logger: logger)
         api = ChronosAPI(
-            configuration: configuration, state: state, keeper: keeper, client: client, access: access, logger: logger)
+            configuration: configuration, state: state, keeper: keeper, client: client,
+            access: JobAccess(access, .chronos), logger: logger)
     }
 
     /// Answers a request to the window.
     public func answer(_ request: WindowRequest) async -> WindowResponse { await api.answer(request) }
 
-    public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withTaskGroup(of: Void.self) { group in
-                for service in self.state.services { group.addTask { try? await service.run() } }
-                group.addTask { await self.keeper.run() }
-            }
-        }
-    }
+    public func run() async throws { await keeper.run() }
 }

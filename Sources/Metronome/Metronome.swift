@@ -1,6 +1,7 @@
 public import ClusterClient
 public import HTTPWindow
 public import Logging
+import ScheduledJobs
 public import ServiceLifecycle
 
 /// Metronome: jobs that run to an end, now or by the clock.
@@ -23,7 +24,6 @@ public final class Metronome: Service {
         }
     }
 
-    private let state: MetronomeState
     private let keeper: Keeper
     private let api: MetronomeAPI
 
@@ -31,22 +31,15 @@ public final class Metronome: Service {
     ///   - access: who may do what in the window.
     ///   - client: writes under the name `metronome`.
     public init(configuration: Configuration, access: WindowAccess = .open, client: ClusterClient, logger: Logger) {
-        state = MetronomeState(client: client, logger: logger)
+        let state = JobState<Definition>(.metronome, client: client, logger: logger)
         keeper = Keeper(state: state, client: client, logger: logger)
         api = MetronomeAPI(
-            configuration: configuration, state: state, keeper: keeper, client: client, access: access,
-            logger: logger)
+            configuration: configuration, state: state, keeper: keeper, client: client,
+            access: JobAccess(access, .metronome), logger: logger)
     }
 
     /// Answers a request to the window.
     public func answer(_ request: WindowRequest) async -> WindowResponse { await api.answer(request) }
 
-    public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withTaskGroup(of: Void.self) { group in
-                for service in self.state.services { group.addTask { try? await service.run() } }
-                group.addTask { await self.keeper.run() }
-            }
-        }
-    }
+    public func run() async throws { await keeper.run() }
 }

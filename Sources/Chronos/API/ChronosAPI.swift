@@ -3,14 +3,15 @@ import HTTPWindow
 import JSON
 import Logging
 import ObjectModel
+import ScheduledJobs
 
 /// Answers requests to Chronos's window.
 struct ChronosAPI: Sendable {
     let configuration: Chronos.Configuration
-    let state: ChronosState
+    let state: JobState<Definition>
     let keeper: Keeper
     let client: ClusterClient
-    let access: WindowAccess
+    let access: JobAccess
     let logger: Logger
 
     func answer(_ request: WindowRequest) async -> WindowResponse {
@@ -72,33 +73,11 @@ struct ChronosAPI: Sendable {
 
     static var done: WindowResponse { WindowResponse(204) }
 
-    // MARK: Who may
-
-    private static func wish(_ verb: String, _ name: String) -> WindowAccess.Wish {
-        .init(
-            verb, ChronosNames.definitions.resource, group: ChronosNames.definitions.group,
-            name: name.isEmpty ? "" : ChronosNames.objectName(of: name), namespace: ChronosNames.namespace)
-    }
-    private func isAllowed(_ verb: String, _ name: String, _ request: WindowRequest) async -> Bool {
-        if await access.isAllowed(request.principal, Self.wish(verb, name)) { return true }
-        guard verb == "get" else { return false }
-        return await access.isAllowed(request.principal, Self.wish("list", ""))
-    }
-
-    /// - Throws: `WindowError` 403.
-    func require(_ verb: String, _ name: String, _ request: WindowRequest) async throws {
-        guard await !isAllowed(verb, name, request) else { return }
-        throw WindowError(403, WindowAccess.refusal(request.principal ?? "", Self.wish(verb, name)))
-    }
-
-    /// The jobs that a principal may read.
+    /// The jobs that a principal may read, by name.
     func readable(_ request: WindowRequest) async -> [Definition] {
         let all = state.all
-        if request.principal == nil { return all }
-        if await access.isAllowed(request.principal, Self.wish("list", "")) { return all }
-        var found: [Definition] = []
-        for definition in all where await isAllowed("get", definition.spec.name, request) { found.append(definition) }
-        return found
+        let readable = await access.readable(all.map(\.name), request)
+        return all.filter { readable.contains($0.name) }
     }
 
     func definition(_ name: String) throws -> Definition {

@@ -2,11 +2,12 @@ import ClusterClient
 import HTTPWindow
 import JSON
 import ObjectModel
+import ScheduledJobs
 
 extension ChronosAPI {
     /// A definition as clients are shown it: with its counts, and a schedule that says what is yet to come.
     static func shown(_ definition: Definition) -> JSON {
-        let (spec, status) = (definition.spec, definition.status)
+        let (spec, status) = (definition.spec, definition.record)
         var json = spec.json
         json["successCount"] = JSON(status.successCount)
         json["errorCount"] = JSON(status.errorCount)
@@ -19,7 +20,7 @@ extension ChronosAPI {
 
     private static func schedule(_ definition: Definition) -> String {
         guard let text = definition.spec.schedule, let interval = definition.spec.interval,
-            let plan = definition.status.plan(of: definition.spec)
+            let plan = definition.record.plan(of: definition.spec)
         else { return definition.spec.schedule ?? "" }
         // With a zone of its own a start is a time on the clock there, as the client wrote it.
         if !definition.spec.zone.isEmpty, plan.next == interval.start, plan.left == interval.count { return text }
@@ -68,7 +69,7 @@ extension ChronosAPI {
 
     /// `fresh`, `success` or `failure`.
     static func lastState(_ definition: Definition) -> String {
-        let (success, error) = (definition.status.lastSuccess, definition.status.lastError)
+        let (success, error) = (definition.record.lastSuccess, definition.record.lastError)
         if success.isEmpty, error.isEmpty { return "fresh" }
         return success > error ? "success" : "failure"
     }
@@ -79,10 +80,10 @@ extension ChronosAPI {
     func job(_ request: WindowRequest, _ name: String) async throws -> WindowResponse {
         switch request.method {
         case "GET", "HEAD":
-            try await require("get", name, request)
+            try await access.require("get", name, request)
             return WindowResponse(json: Self.shown(try definition(name)))
         case "PUT":
-            try await require("update", name, request)
+            try await access.require("update", name, request)
             let definition = try definition(name)
             if definition.spec.isDisabled { throw ChronosError("Job '\(name)' is disabled") }
             let arguments = definition.spec.isShell ? nil : request.parameter("arguments")
@@ -91,7 +92,7 @@ extension ChronosAPI {
                 arguments: arguments?.split(separator: " ").map(String.init) ?? [])
             return Self.done
         case "DELETE":
-            try await require("delete", name, request)
+            try await access.require("delete", name, request)
             try await remove(try definition(name))
             return Self.done
         default: throw ChronosError(405, "\(request.method) is not allowed at \(request.path)")
@@ -104,19 +105,16 @@ extension ChronosAPI {
         for child in state.children(of: spec.name) {
             let rest = child.spec.parents.filter { $0 != spec.name } + spec.parents
             let new = rest.isEmpty ? child.spec.with(scheduleOf: spec) : child.spec.with(parents: rest)
-            let written = try await client.modify(ChronosNames.definitions, child.object.key) { tree in
+            let written = try await client.modify(JobNames.chronos.definitions, child.object.key) { tree in
                 tree["spec"] = new.json
                 return true
             }
             if let written { await state.show(written, in: state.definitions) }
         }
         try await client.delete(
-            ChronosNames.definitions, definition.object.key,
+            JobNames.chronos.definitions, definition.object.key,
             options: DeleteOptions(uid: definition.object.uid, propagation: .background))
-        let end = ContinuousClock.now + .seconds(5)
-        while state.definition(spec.name)?.object.uid == definition.object.uid, ContinuousClock.now < end {
-            try await Task.sleep(for: .milliseconds(2))
-        }
+        try await state.showRemoval(of: definition)
     }
 
     /// `iso8601` and `dependency`: makes a job, or puts another in its place.
@@ -132,22 +130,23 @@ extension ChronosAPI {
         if isDependency, spec.parents.isEmpty { throw ChronosError("a dependent job needs parents") }
         if !isDependency, spec.schedule == nil { throw ChronosError("a scheduled job needs a schedule") }
         let known = state.definition(spec.name)
-        try await require(known == nil ? "create" : "update", spec.name, request)
+        try await access.require(known == nil ? "create" : "update", spec.name, request)
         try checkParents(spec)
         let written: Object
         if known == nil {
             written = try await client.create(
-                ChronosNames.definitions,
+                JobNames.chronos.definitions,
                 [
                     "apiVersion": "chronos.apus.dev/v1", "kind": "ChronosJob",
                     "metadata": [
-                        "name": .string(ChronosNames.objectName(of: spec.name)),
-                        "namespace": .string(ChronosNames.namespace),
+                        "name": .string(JobNames.chronos.objectName(spec.name)),
+                        "namespace": .string(JobNames.namespace),
                     ],
                     "spec": spec.json,
                 ])
         } else {
-            let changed = try await client.modify(ChronosNames.definitions, ChronosNames.key(spec.name)) { tree in
+            let changed = try await client.modify(JobNames.chronos.definitions, JobNames.chronos.key(spec.name)) {
+                tree in
                 tree["spec"] = spec.json
                 return true
             }
@@ -174,9 +173,9 @@ extension ChronosAPI {
 
     /// `job/success/NAME`: counts a success that there was no run for.
     func markSuccess(_ request: WindowRequest, _ name: String) async throws -> WindowResponse {
-        try await require("update", name, request)
+        try await access.require("update", name, request)
         let definition = try definition(name)
-        let written = try await client.modify(ChronosNames.definitions, definition.object.key) { tree in
+        let written = try await client.modify(JobNames.chronos.definitions, definition.object.key) { tree in
             var status = JobStatus(tree["status"])
             status.succeeded(at: .now)
             tree["status"] = status.json
@@ -188,9 +187,9 @@ extension ChronosAPI {
 
     /// `task/kill/NAME`: ends all that runs of a job.
     func kill(_ request: WindowRequest, _ name: String) async throws -> WindowResponse {
-        try await require("update", name, request)
+        try await access.require("update", name, request)
         _ = try definition(name)
-        for run in state.activeRuns(of: name) { try await keeper.stop(run) }
+        for run in state.activeRuns(of: name) { try await keeper.jobs.stop(run, because: "a client asked for it") }
         return Self.done
     }
 }

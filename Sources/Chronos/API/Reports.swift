@@ -1,6 +1,7 @@
 import HTTPWindow
 import JSON
 import ObjectModel
+import ScheduledJobs
 
 /// Graphs and statistics.
 extension ChronosAPI {
@@ -31,7 +32,7 @@ extension ChronosAPI {
 
     /// Seconds that runs took, sorted.
     private static func durations(_ definition: Definition) -> [Double] {
-        definition.status.history.compactMap { $0["seconds"].double }.sorted()
+        definition.record.history.compactMap { $0["seconds"].double }.sorted()
     }
 
     /// A value that so many of the durations do not exceed; 0 without any.
@@ -70,7 +71,7 @@ extension ChronosAPI {
 
     /// `job/stat/NAME`.
     func statistic(_ request: WindowRequest, _ name: String) async throws -> WindowResponse {
-        try await require("get", name, request)
+        try await access.require("get", name, request)
         let definition = try definition(name)
         let durations = Self.durations(definition)
         var histogram: JSON = ["count": JSON(durations.count)]
@@ -80,7 +81,7 @@ extension ChronosAPI {
         return WindowResponse(json: [
             "histogram": histogram,
             "taskStatHistory": .array(
-                definition.status.history.map { entry in
+                definition.record.history.map { entry in
                     [
                         "taskId": entry["taskId"], "jobName": .string(name), "slaveId": entry["slaveId"],
                         "startTime": entry["start"], "endTime": entry["end"],

@@ -1,11 +1,12 @@
 import JSON
 import ObjectModel
+import ScheduledJobs
 
 /// What is known of a job's runs: the `status` of its object.
-struct JobStatus: Sendable {
+struct JobStatus: JobRecord {
     /// So many ends are kept for statistics.
     static let kept = 50
-    private(set) var json: JSON
+    var json: JSON
 
     init(_ json: JSON) { self.json = json.isNull ? .object([:]) : json }
 
@@ -17,8 +18,6 @@ struct JobStatus: Sendable {
     /// Ends after which the jobs that follow may start; never counted down.
     var completions: Int { json["completions"].int ?? 0 }
     var history: [JSON] { json["history"].elements }
-    /// Runs whose end was counted, but not yet marked so.
-    var counting: Set<String> { Set(json["counting"].elements.compactMap(\.string)) }
 
     // MARK: The schedule
 
@@ -58,18 +57,6 @@ struct JobStatus: Sendable {
     }
     mutating func remember(_ entry: JSON) {
         json["history"] = .array(Array(([entry] + history).prefix(Self.kept)))
-    }
-    mutating func setCounting(_ runs: [ChronosRun]) { json["counting"] = .array(runs.map { .string($0.uid) }) }
-
-    // MARK: Parents
-
-    /// How often parents had ended when the job was last started for them; nil: never looked at.
-    var parents: [String: Int]? {
-        json["parents"].object.map { Dictionary(uniqueKeysWithValues: $0.map { ($0.key, $0.value.int ?? 0) }) }
-    }
-    mutating func setParents(_ counts: [String: Int]) {
-        json["parents"] = .object([:])
-        for (name, count) in counts.sorted(by: { $0.key < $1.key }) { json["parents"][name] = JSON(count) }
     }
 }
 

@@ -2,6 +2,7 @@ import ClusterClient
 import HTTPWindow
 import JSON
 import ObjectModel
+import ScheduledJobs
 
 /// What an answer shall hold of a job besides its definition.
 private struct Embedding {
@@ -34,12 +35,12 @@ extension MetronomeAPI {
         switch (request.method, id) {
         case ("GET", nil), ("HEAD", nil):
             let embedding = try Embedding(request)
-            let readable = await readable(state.definitions.all.map(\.spec.id), request)
+            let readable = await access.readable(state.definitions.all.map(\.spec.id), request)
             let all = state.definitions.all.filter { readable.contains($0.spec.id) }.sorted { $0.spec.id < $1.spec.id }
             return WindowResponse(json: .array(all.map { info($0, embedding) }))
         case ("POST", nil): return try await create(request)
         case ("GET", let id?), ("HEAD", let id?):
-            try await require("get", id, request)
+            try await access.require("get", id, request)
             return WindowResponse(json: info(try definition(id), try Embedding(request)))
         case ("PUT", let id?): return try await update(request, id, replacesSchedules: replacesSchedules)
         case ("DELETE", let id?): return try await delete(request, id)
@@ -65,8 +66,8 @@ extension MetronomeAPI {
             json["activeRuns"] = .array(
                 state.activeRuns(of: definition.spec.id).map { $0.json(state.tasks(of: $0)) })
         }
-        if embedding.history { json["history"] = definition.history.whole }
-        if embedding.summary { json["historySummary"] = definition.history.summary }
+        if embedding.history { json["history"] = definition.record.whole }
+        if embedding.summary { json["historySummary"] = definition.record.summary }
         return json
     }
 
@@ -90,15 +91,15 @@ extension MetronomeAPI {
 
     private func create(_ request: WindowRequest) async throws -> WindowResponse {
         let spec = try JobValidation.job(try await Self.document(request))
-        try await require("create", spec.id, request)
+        try await access.require("create", spec.id, request)
         try JobValidation.dependencies(spec, allSpecs)
         if state.definition(spec.id) == nil { try await tryOut(spec) }
         do {
             let made = try await client.create(
-                MetronomeNames.definitions,
+                JobNames.metronome.definitions,
                 [
                     "apiVersion": "metronome.apus.dev/v1", "kind": "MetronomeJob",
-                    "metadata": ["name": .string(spec.id), "namespace": .string(MetronomeNames.namespace)],
+                    "metadata": ["name": .string(spec.id), "namespace": .string(JobNames.namespace)],
                     "spec": spec.json,
                 ])
             await state.show(made, in: state.definitions)
@@ -110,7 +111,7 @@ extension MetronomeAPI {
 
     private func update(_ request: WindowRequest, _ id: String, replacesSchedules: Bool) async throws -> WindowResponse
     {
-        try await require("update", id, request)
+        try await access.require("update", id, request)
         let spec = try JobValidation.job(try await Self.document(request), id: id)
         _ = try definition(id)
         try JobValidation.dependencies(spec, allSpecs)
@@ -123,7 +124,7 @@ extension MetronomeAPI {
 
     /// Changes a definition, and waits until it is seen here.
     func change(_ id: String, _ edit: @Sendable (JobSpec) throws -> JobSpec) async throws -> JobSpec {
-        let written = try await client.modify(MetronomeNames.definitions, MetronomeNames.key(id)) { tree in
+        let written = try await client.modify(JobNames.metronome.definitions, JobNames.metronome.key(id)) { tree in
             let new = try edit(JobSpec(tree["spec"], id: id))
             if !new.schedules.isEmpty, !new.dependencies.isEmpty {
                 throw MetronomeError.invalid([
@@ -140,7 +141,7 @@ extension MetronomeAPI {
     }
 
     private func delete(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
-        try await require("delete", id, request)
+        try await access.require("delete", id, request)
         let definition = try definition(id)
         let isForced = request.parameter("stopCurrentJobRuns")?.lowercased() == "true"
         let active = state.activeRuns(of: id)
@@ -154,12 +155,9 @@ extension MetronomeAPI {
         }
         // Its CronJob and its runs are its own, and go with it.
         try await client.delete(
-            MetronomeNames.definitions, definition.object.key,
+            JobNames.metronome.definitions, definition.object.key,
             options: DeleteOptions(uid: definition.object.uid, propagation: .background))
-        let end = ContinuousClock.now + .seconds(5)
-        while state.definition(id)?.object.uid == definition.object.uid, ContinuousClock.now < end {
-            try await Task.sleep(for: .milliseconds(2))
-        }
+        try await state.showRemoval(of: definition)
         return WindowResponse(json: Self.shown(definition.spec))
     }
 }

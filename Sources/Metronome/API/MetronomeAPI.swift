@@ -3,14 +3,15 @@ import HTTPWindow
 import JSON
 import Logging
 import ObjectModel
+import ScheduledJobs
 
 /// Answers requests to Metronome's window.
 struct MetronomeAPI: Sendable {
     let configuration: Metronome.Configuration
-    let state: MetronomeState
+    let state: JobState<Definition>
     let keeper: Keeper
     let client: ClusterClient
-    let access: WindowAccess
+    let access: JobAccess
     let logger: Logger
 
     func answer(_ request: WindowRequest) async -> WindowResponse {
@@ -83,32 +84,6 @@ struct MetronomeAPI: Sendable {
         }
     }
 
-    /// Asks for what a request does with a job: one that may not be seen is refused whether it is there or not.
-    /// - Throws: `WindowError` 403.
-    func require(_ verb: String, _ id: String, _ request: WindowRequest) async throws {
-        guard await !isAllowed(verb, id, request) else { return }
-        throw WindowError(403, WindowAccess.refusal(request.principal ?? "", Self.wish(verb, id)))
-    }
-    private func isAllowed(_ verb: String, _ id: String, _ request: WindowRequest) async -> Bool {
-        if await access.isAllowed(request.principal, Self.wish(verb, id)) { return true }
-        guard verb == "get" else { return false }
-        return await access.isAllowed(request.principal, Self.wish("list", ""))
-    }
-    private static func wish(_ verb: String, _ id: String) -> WindowAccess.Wish {
-        .init(
-            verb, MetronomeNames.definitions.resource, group: MetronomeNames.definitions.group, name: id,
-            namespace: MetronomeNames.namespace)
-    }
-
-    /// The jobs among some that may be read.
-    func readable(_ ids: some Sequence<String>, _ request: WindowRequest) async -> Set<String> {
-        if request.principal == nil { return Set(ids) }
-        if await access.isAllowed(request.principal, Self.wish("list", "")) { return Set(ids) }
-        var found: Set<String> = []
-        for id in ids where await isAllowed("get", id, request) { found.insert(id) }
-        return found
-    }
-
     func definition(_ id: String) throws -> Definition {
         guard let found = state.definition(id) else { throw MetronomeError.noJob(id) }
         return found
@@ -123,7 +98,7 @@ struct MetronomeAPI: Sendable {
             "version": "3.0.0",
             "gauges": [
                 "metronome.jobs.count": gauge(state.definitions.count),
-                "metronome.jobs.scheduled.count": gauge(state.cronJobs.count),
+                "metronome.jobs.scheduled.count": gauge(keeper.cronJobs.count),
                 "metronome.runs.active.count": gauge(active),
             ], "counters": .object([:]), "histograms": .object([:]), "meters": .object([:]), "timers": .object([:]),
         ]
@@ -131,9 +106,9 @@ struct MetronomeAPI: Sendable {
 
     /// Runs that wait for a node.
     private func queue(_ request: WindowRequest) async -> JSON {
-        let readable = await readable(Set(state.runs.all.map(\.jobID)), request)
+        let readable = await access.readable(Set(state.runs.all.map(\.job)), request)
         let waiting = state.runs.all.filter { $0.finished == nil && $0.status(state.tasks(of: $0)) == .starting }
-        let byJob = Dictionary(grouping: waiting, by: \.jobID).sorted { $0.key < $1.key }
+        let byJob = Dictionary(grouping: waiting, by: \.job).sorted { $0.key < $1.key }
         return .array(
             byJob.filter { readable.contains($0.key) }.map { job, runs in
                 [

@@ -1,11 +1,12 @@
 import HTTPWindow
 import JSON
 import ObjectModel
+import ScheduledJobs
 
 extension MetronomeAPI {
     /// `/v1/jobs/{id}/runs`: those that go on; POST starts one.
     func runs(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
-        try await require(request.method == "POST" ? "update" : "get", id, request)
+        try await access.require(request.method == "POST" ? "update" : "get", id, request)
         let definition = try definition(id)
         switch request.method {
         case "GET", "HEAD":
@@ -15,7 +16,7 @@ extension MetronomeAPI {
             let made = try await client.create(
                 .jobs, JobMaker(definition).job(suffix: NameGenerator.suffix(length: 10)))
             await state.show(made, in: state.runs)
-            return WindowResponse(201, json: Run(made).json([]))
+            return WindowResponse(201, json: JobRun(made, .metronome).json([]))
         default: throw Self.notAllowed(request)
         }
     }
@@ -23,22 +24,24 @@ extension MetronomeAPI {
     /// `/v1/jobs/{id}/runs/{run}`: also one that ended, as long as the cluster has it.
     func run(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
         guard request.method == "GET" || request.method == "HEAD" else { throw Self.notAllowed(request) }
-        try await require("get", id, request)
-        guard let run = state.run(name, of: id) else { throw MetronomeError.noRun(name, of: id) }
+        try await access.require("get", id, request)
+        guard let run = state.runs(of: id).first(where: { $0.id == name }) else {
+            throw MetronomeError.noRun(name, of: id)
+        }
         return WindowResponse(json: run.json(state.tasks(of: run)))
     }
 
     /// `/v1/jobs/{id}/runs/{run}/actions/stop`
     func stop(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
         guard request.method == "POST" else { throw Self.notAllowed(request) }
-        try await require("update", id, request)
+        try await access.require("update", id, request)
         _ = try definition(id)
-        guard let run = state.run(name, of: id), run.finished == nil else {
+        guard let run = state.runs(of: id).first(where: { $0.id == name }), run.finished == nil else {
             throw MetronomeError.noRun(name, of: id)
         }
-        try await keeper.stop(run, because: "a client asked for it")
+        try await keeper.jobs.stop(run, because: "a client asked for it")
         var json = run.json(state.tasks(of: run))
-        json["status"] = .string(Run.Status.failed.rawValue)
+        json["status"] = .string(JobRun.Status.failed.rawValue)
         return WindowResponse(json: json)
     }
 }

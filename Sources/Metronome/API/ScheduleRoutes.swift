@@ -1,11 +1,12 @@
 import HTTPWindow
 import JSON
+import ScheduledJobs
 
 extension MetronomeAPI {
     /// `/v1/jobs/{id}/schedules`
     func schedules(_ request: WindowRequest, _ id: String) async throws -> WindowResponse {
         let isRead = request.method == "GET" || request.method == "HEAD"
-        try await require(isRead ? "get" : "update", id, request)
+        try await access.require(isRead ? "get" : "update", id, request)
         switch request.method {
         case "GET", "HEAD":
             return WindowResponse(json: .array(try definition(id).spec.schedules.map { Self.shown($0) }))
@@ -29,7 +30,7 @@ extension MetronomeAPI {
     /// `/v1/jobs/{id}/schedules/{schedule}`
     func schedule(_ request: WindowRequest, _ id: String, _ name: String) async throws -> WindowResponse {
         let isRead = request.method == "GET" || request.method == "HEAD"
-        try await require(isRead ? "get" : "update", id, request)
+        try await access.require(isRead ? "get" : "update", id, request)
         switch request.method {
         case "GET", "HEAD":
             guard let found = try definition(id).spec.schedule(name) else { throw MetronomeError.noSchedule(name) }

@@ -1,6 +1,7 @@
 import JSON
 import MesosModel
 import ObjectModel
+import ScheduledJobs
 
 /// Makes the Jobs and CronJobs of a job.
 struct JobMaker {
@@ -24,7 +25,9 @@ struct JobMaker {
     func job(suffix: String) -> JSON {
         [
             "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": metadata("\(MetronomeNames.prefix(of: spec.id))-\(suffix)", annotations(schedule: nil)),
+            "metadata": JobNames.metadata(
+                name: "\(MetronomeNames.prefix(of: spec.id))-\(suffix)", labels: labels,
+                annotations: annotations(schedule: nil), owner: owner),
             "spec": jobSpec,
         ]
     }
@@ -44,37 +47,24 @@ struct JobMaker {
                 "metadata": ["labels": labels, "annotations": annotations(schedule: schedule)], "spec": jobSpec,
             ],
         ]
-        let digest: JSON = [
-            MetronomeNames.jobAnnotation: .string(spec.id),
-            MetronomeNames.digestAnnotation: .string(MesosNames.uuid(of: cronSpec.description)),
-        ]
+        var annotations = named
+        annotations[MetronomeNames.digestAnnotation] = .string(MesosNames.uuid(of: cronSpec.description))
         return [
             "apiVersion": "batch/v1", "kind": "CronJob",
-            "metadata": metadata(MetronomeNames.cronJob(of: spec.id), digest), "spec": cronSpec,
+            "metadata": JobNames.metadata(
+                name: MetronomeNames.cronJob(of: spec.id), labels: labels, annotations: annotations, owner: owner),
+            "spec": cronSpec,
         ]
     }
 
-    private var labels: JSON { [MetronomeNames.jobLabel: .string(MesosNames.labelValue(spec.id))] }
-
-    private func metadata(_ name: String, _ annotations: JSON) -> JSON {
-        var metadata: JSON = [
-            "name": .string(name), "namespace": .string(MetronomeNames.namespace), "labels": labels,
-            "annotations": annotations,
-        ]
-        if let owner {
-            let reference = OwnerReference(
-                apiVersion: owner.kind.apiVersion, kind: owner.kind.kind, name: owner.name, uid: owner.uid)
-            metadata["ownerReferences"] = [reference.json]
-        }
-        return metadata
-    }
+    private var labels: JSON { [JobNames.metronome.label: .string(MesosNames.labelValue(spec.id))] }
+    private var named: JSON { [JobNames.metronome.annotation: .string(spec.id)] }
 
     private func annotations(schedule: JSON?) -> JSON {
         var delay = spec.run["maxLaunchDelay"].int ?? 3600
         if let most = schedule?["startingDeadlineSeconds"].int { delay = min(delay, most) }
-        var annotations: JSON = [
-            MetronomeNames.jobAnnotation: .string(spec.id), MetronomeNames.delayAnnotation: .string(String(delay)),
-        ]
+        var annotations = named
+        annotations[MetronomeNames.delayAnnotation] = .string(String(delay))
         if isRetried, let seconds = spec.run["restart"]["activeDeadlineSeconds"].int {
             annotations[MetronomeNames.retryAnnotation] = .string(String(seconds))
         }
@@ -89,156 +79,78 @@ struct JobMaker {
 
     // MARK: The pod
 
-    private var image: String? { spec.run["docker"]["image"].string ?? spec.run["ucr"]["image"]["id"].string }
-
     private var template: JSON {
         let run = spec.run
-        let isProcess = image == nil
-        var container: JSON = [
-            "name": .string(MesosNames.taskContainer), "image": .string(image ?? MesosNames.hostImage),
-            "env": .array(environment), "resources": resources,
-        ]
-        if run["docker"]["forcePullImage"].bool == true || run["ucr"]["image"]["forcePull"].bool == true {
-            container["imagePullPolicy"] = "Always"
-        }
-        if run["docker"]["privileged"].bool == true || run["ucr"]["privileged"].bool == true {
-            container["securityContext"] = ["privileged": true]
-        }
+        var pod = JobPod(image: run["docker"]["image"].string ?? run["ucr"]["image"]["id"].string)
+        pod.pullsAlways =
+            run["docker"]["forcePullImage"].bool == true || run["ucr"]["image"]["forcePull"].bool == true
+        pod.isPrivileged = run["docker"]["privileged"].bool == true || run["ucr"]["privileged"].bool == true
+        pod.isOnHostNetwork = run["networks"].elements.allSatisfy { $0["mode"].string == "host" }
         if let command = run["cmd"].string {
-            container["command"] = ["/bin/sh", "-c", .string(PodBuilder.literal(command))]
-            if !isProcess { container["workingDir"] = .string(MesosNames.sandboxPath) }
-        } else if let arguments = run["args"].array, !arguments.isEmpty {
-            container["args"] = .array(arguments.map { .string(PodBuilder.literal($0.string ?? "")) })
+            pod.command = ["/bin/sh", "-c", command]
+        } else {
+            pod.arguments = run["args"].elements.map { $0.string ?? "" }
         }
-        let (volumes, mounts) = volumes(isProcess: isProcess)
-        if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
-        let grace = run["taskKillGracePeriodSeconds"].int ?? 3
-        var body: JSON = [
-            "restartPolicy": "Never", "terminationGracePeriodSeconds": JSON(max(0, grace)),
-            "automountServiceAccountToken": false, "enableServiceLinks": false, "containers": [container],
-        ]
-        if isProcess { body["runtimeClassName"] = .string(MesosNames.processRuntimeClass) }
-        let networks = run["networks"].elements
-        if networks.allSatisfy({ $0["mode"].string == "host" }) { body["hostNetwork"] = true }
-        if !volumes.isEmpty { body["volumes"] = .array(volumes) }
-        var pod: JSON = ["metadata": ["labels": podLabels, "annotations": podAnnotations], "spec": body]
-        spec.dockerParameters.apply(to: &pod)
-        return pod
-    }
-
-    /// The job's labels select pods where they can.
-    private var podLabels: JSON {
-        var labels = labels
-        for (name, value) in spec.json["labels"].stringMap
-        where Names.qualifiedNameProblems(name).isEmpty && Names.labelValueProblems(value).isEmpty {
-            labels[name] = .string(value)
-        }
-        labels[MetronomeNames.jobLabel] = .string(MesosNames.labelValue(spec.id))
-        return labels
-    }
-
-    private var podAnnotations: JSON {
-        let run = spec.run
-        var annotations: JSON = [
-            MetronomeNames.jobAnnotation: .string(spec.id), MesosNames.roleAnnotation: "*",
-        ]
-        let constraints: [JSON] = run["placement"]["constraints"].elements.map { constraint in
+        pod.gracePeriod = run["taskKillGracePeriodSeconds"].int ?? 3
+        pod.user = run["user"].string
+        (pod.cpus, pod.memory, pod.disk) = (run["cpus"].double ?? 0, run["mem"].double ?? 0, run["disk"].double ?? 0)
+        setEnvironment(&pod.environment)
+        pod.mounts = mounts
+        pod.constraints = run["placement"]["constraints"].elements.map { constraint in
             [constraint["attribute"], constraint["operator"], .string(constraint["value"].string ?? "")]
         }
-        func annotate(_ name: String, _ value: JSON) { annotations[name] = .string(value.description) }
-        if !constraints.isEmpty { annotate(MetronomeNames.constraintsAnnotation, .array(constraints)) }
-        let uris = run["artifacts"].elements.map { artifact -> JSON in
+        pod.uris = run["artifacts"].elements.map { artifact in
             [
                 "value": artifact["uri"], "extract": artifact["extract"], "executable": artifact["executable"],
                 "cache": artifact["cache"],
             ]
         }
-        if !uris.isEmpty { annotate(MesosNames.urisAnnotation, [MesosNames.taskContainer: .array(uris)]) }
-        if let user = run["user"].string {
-            annotate(MesosNames.optionsAnnotation, [MesosNames.taskContainer: ["user": .string(user)]])
-        }
-        return annotations
+        var template = pod.template(labels: podLabels, annotations: named)
+        spec.dockerParameters.apply(to: &template)
+        return template
     }
 
-    private var resources: JSON {
-        let run = spec.run
-        let memory = Int(((run["mem"].double ?? 0) * 1024).rounded())
-        var requests: JSON = [
-            "cpu": .string("\(max(1, Int(((run["cpus"].double ?? 0) * 1000).rounded())))m"),
-            "memory": .string("\(memory)Ki"),
-        ]
-        if let disk = run["disk"].double, disk > 0 {
-            requests["ephemeral-storage"] = .string("\(Int(disk.rounded(.up)))Mi")
+    /// The job's labels select pods where they can.
+    private var podLabels: JSON {
+        var all: JSON = .object([:])
+        for (name, value) in spec.json["labels"].stringMap
+        where Names.qualifiedNameProblems(name).isEmpty && Names.labelValueProblems(value).isEmpty {
+            all[name] = .string(value)
         }
-        // Mesos gives its executor 32 MB beside the task.
-        return ["requests": requests, "limits": ["memory": .string("\(memory + 32 * 1024)Ki")]]
+        for (name, value) in labels.members { all[name] = value }
+        return all
     }
 
-    private var environment: [JSON] {
+    private func setEnvironment(_ environment: inout JobEnvironment) {
         let run = spec.run
-        var entries: [JSON] = []
-        func set(_ name: String, _ value: String) { entries.append(["name": .string(name), "value": .string(value)]) }
-        func field(_ name: String, _ path: String) {
-            entries.append(["name": .string(name), "valueFrom": ["fieldRef": ["fieldPath": .string(path)]]])
-        }
-        let own = Set(run["env"].members.keys)
-        field("METRONOME_TASK", "metadata.name")
+        environment.setField("METRONOME_TASK", "metadata.name")
         // The id that the Mesos window shows.
-        if !own.contains("MESOS_TASK_ID") { set("MESOS_TASK_ID", "$(METRONOME_TASK).\(MetronomeNames.namespace)") }
-        field("HOST", "status.hostIP")
-        if image != nil {
-            set("MESOS_SANDBOX", MesosNames.sandboxPath)
-            set("MESOS_DIRECTORY", MesosNames.sandboxPath)
-        }
-        set("METRONOME_JOB_ID", spec.id)
+        environment.setReference("MESOS_TASK_ID", "$(METRONOME_TASK).\(JobNames.namespace)")
+        environment.set("METRONOME_JOB_ID", spec.id)
         for (name, value) in run["env"].members where !name.isEmpty && !name.contains("=") {
-            entries.removeAll { $0["name"].string == name }
             if let text = value.string {
-                set(name, PodBuilder.literal(text))
+                environment.set(name, text)
             } else if let source = run["secrets"][value["secret"].string ?? ""]["source"].string {
                 let (object, key) = Self.secret(source)
-                entries.append([
-                    "name": .string(name),
-                    "valueFrom": ["secretKeyRef": ["name": .string(object), "key": .string(key)]],
-                ])
+                environment.setSecret(name, object, key: key)
             }
         }
-        return entries
     }
 
-    private func volumes(isProcess: Bool) -> (volumes: [JSON], mounts: [JSON]) {
-        var volumes: [JSON] = []
-        var mounts: [JSON] = []
-        if !isProcess {
-            volumes.append(["name": .string(MesosNames.sandboxVolume), "emptyDir": .object([:])])
-            mounts.append([
-                "name": .string(MesosNames.sandboxVolume), "mountPath": .string(MesosNames.sandboxPath),
-            ])
-        }
-        for (index, volume) in spec.run["volumes"].elements.enumerated() {
-            let name = "volume-\(index)"
+    private var mounts: [JobPod.Mount] {
+        spec.run["volumes"].elements.compactMap { volume in
             let path = volume["containerPath"].string ?? ""
-            var mount: JSON = [
-                "name": .string(name),
-                "mountPath": .string(path.hasPrefix("/") ? path : "\(MesosNames.sandboxPath)/\(path)"),
-            ]
             if let host = volume["hostPath"].string {
-                volumes.append(["name": .string(name), "hostPath": ["path": .string(host)]])
-                if volume["mode"].string == "RO" { mount["readOnly"] = true }
-            } else if let source = spec.run["secrets"][volume["secret"].string ?? ""]["source"].string {
-                let (object, key) = Self.secret(source)
-                volumes.append([
-                    "name": .string(name),
-                    "secret": ["secretName": .string(object), "items": [["key": .string(key), "path": "value"]]],
-                ])
-                // A secret is one file, at the path itself.
-                mount["subPath"] = "value"
-            } else {
-                continue
+                return JobPod.Mount(
+                    ["hostPath": ["path": .string(host)]], at: path, isReadOnly: volume["mode"].string == "RO")
             }
-            mounts.append(mount)
+            guard let source = spec.run["secrets"][volume["secret"].string ?? ""]["source"].string else { return nil }
+            let (object, key) = Self.secret(source)
+            // A secret is one file, at the path itself.
+            return JobPod.Mount(
+                ["secret": ["secretName": .string(object), "items": [["key": .string(key), "path": "value"]]]],
+                at: path, subPath: "value")
         }
-        return (volumes, mounts)
     }
 
     /// A secret's source `NAME/KEY` is a key of a Secret in the namespace; without a key it is `value`.
