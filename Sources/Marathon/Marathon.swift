@@ -95,7 +95,7 @@ public final class Marathon: Service {
 
 /// Marathon's framework in the Mesos window: an object whose name is the framework's id.
 final class FrameworkRecord: Sendable {
-    private static let label = "marathon.apus.dev/framework"
+    private static let label = MesosNames.clusterFrameworkLabel
     private let client: ClusterClient
     private let hostname: String
     private let port: Int

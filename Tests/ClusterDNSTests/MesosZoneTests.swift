@@ -46,6 +46,14 @@ private func zone() -> MesosZone {
             "mesos.apus.dev/task":
                 #"{"name":"x","task_id":{"value":"t2"},"discovery":{"name":"Api","ports":{"ports":[{"number":9000,"name":"admin","protocol":"udp","labels":{"labels":[{"key":"VIP_0","value":"/api:80"}]}}]}}}"#
         ], hostNetwork: false)
+    pod(
+        "named", labels: ["marathon.apus.dev/app": "shop.named"],
+        annotations: [
+            "ports.apus.dev/request": #"[{"name":"port-0","port":0},{"name":"port-1","protocol":"udp,tcp","port":0}]"#,
+            "ports.apus.dev/assigned": "31020,31021",
+            "mesos.apus.dev/task":
+                #"{"name":"named.shop","task_id":{"value":"t3"},"discovery":{"name":"named.shop","ports":{"ports":[{"number":0,"assigned":0,"protocol":"tcp","name":"http"},{"number":0,"assigned":1,"protocol":"udp","name":"admin"},{"number":0,"assigned":1,"protocol":"tcp","name":"admin"}]}}}"#,
+        ])
     pod("done", phase: "Succeeded")
     pod("plain", hostNetwork: false)
     zone.setFramework("f-0000", name: "My.Framework")
@@ -97,6 +105,19 @@ struct MesosZoneTests {
         #expect(texts("_my-job-1._tcp.my.framework.mesos", .srv)?.count == 2)
         let api = try #require(texts("_admin._api._udp.my.framework.mesos", .srv)?.first)
         #expect(api.hasPrefix("0 0 9000 api-") && api.hasSuffix("-s4.my.framework.mesos."))
+    }
+
+    @Test("Ports have the names that the app gave them, and the app its own name with dots, too")
+    func named() throws {
+        let http = try #require(texts("_http._named-shop._tcp.marathon.mesos", .srv)?.first)
+        #expect(http.hasPrefix("0 0 31020 named-shop-"))
+        #expect(texts("_admin._named-shop._udp.marathon.mesos", .srv)?.first?.hasPrefix("0 0 31021 ") == true)
+        #expect(texts("_named-shop._tcp.marathon.mesos", .srv)?.count == 2)
+        #expect(texts("_port-0._named-shop._tcp.marathon.mesos", .srv) == nil)
+        #expect(texts("named.shop.marathon.mesos", .a) == ["10.0.0.7"])
+        #expect(texts("named.shop.marathon.slave.mesos", .a) == ["10.0.0.7"])
+        #expect(texts("_http._named.shop._tcp.marathon.mesos", .srv) == [http])
+        #expect(texts("named.other.marathon.mesos", .a) == nil)
     }
 
     @Test("The master, the agents, the frameworks and the zone itself have names")

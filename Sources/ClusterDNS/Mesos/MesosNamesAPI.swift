@@ -22,6 +22,7 @@ struct MesosNamesAPI: Sendable {
             ])
         case ("config", 2): return WindowResponse(json: configuration)
         case ("hosts", 3): return WindowResponse(json: hosts(parts[2]))
+        case ("hosts", 4) where parts[3] == "ports": return WindowResponse(501, text: "To be implemented...")
         case ("services", 3): return WindowResponse(json: services(parts[2]))
         case ("enumerate", 2): return pieces { try await enumerate($0) }
         case ("axfr", 2): return pieces { try await transfer($0) }
@@ -112,6 +113,10 @@ struct MesosNamesAPI: Sendable {
         try await writer.write("\(head)".dropLast() + ",\"Records\":{")
         for (index, type) in [("As", DNSType.a), ("AAAAs", .aaaa), ("SRVs", .srv)].enumerated() {
             var values: [String: Set<String>] = [:]
+            for name in zone.specialNames() {
+                let records = ask(name, type.1).filter { $0.type == type.1 }
+                if !records.isEmpty { values["\(DNSName(name))"] = Set(records.map(Self.text)) }
+            }
             for pod in zone.pods().flatMap(\.pods) {
                 for (_, records) in zone.records(of: pod) {
                     for record in records where record.type == type.1 {
@@ -163,6 +168,13 @@ extension MesosZone {
             return Dictionary(grouping: all) { framework(of: $0, state) }.sorted { $0.key < $1.key }
                 .map { ($0.key, $0.value.sorted { $0.key < $1.key }) }
         }
+    }
+
+    /// Names of the master, the agents and the frameworks.
+    func specialNames() -> [String] {
+        let own = ["leader", "master", "master0", "slave", "ns1", "_leader._tcp", "_leader._udp", "_slave._tcp"]
+        let frameworks = pods().map(\.name).flatMap { [$0, "_framework._tcp.\($0)"] }
+        return (own + frameworks).map { "\($0).\(domain)" }
     }
 
     /// The tasks of a pod with their records in the Mesos domain.

@@ -74,21 +74,18 @@ struct MesosPodView: Sendable, Equatable {
     ) -> [MesosTaskView] {
         let annotations = object.tree["metadata"]["annotations"].stringMap
         func parse(_ annotation: String) -> JSON? { annotations[annotation].flatMap { try? JSON.parse($0) } }
+        // The numbers of ports that were asked for are known since the pod was placed, not since it was defined.
         func view(of info: JSON) -> MesosTaskView? {
-            task(info, fallbackID: object.metadata.uid, usesAgentNetwork: usesAgentNetwork)
+            var info = info
+            info["discovery"] = AssignedPorts.resolve(info["discovery"], object.tree["metadata"]["annotations"])
+            return task(info, fallbackID: object.metadata.uid, usesAgentNetwork: usesAgentNetwork)
         }
         if let info = parse(MesosNames.taskAnnotation) {
             guard var task = view(of: info) else { return [] }
-            // The numbers of ports that were asked for are known since the pod was placed, not since it was defined.
-            let assigned = requestedPorts(object, usesAgentNetwork: usesAgentNetwork)
-            if !assigned.isEmpty {
-                let vips = task.ports.count == assigned.count ? task.ports.map(\.vips) : []
-                task.ports = zip(assigned, 0...).map { port, index in
-                    var port = port
-                    if port.vips.isEmpty, index < vips.count { port.vips = vips[index] }
-                    return port
-                }
-                task.hasDiscovery = true
+            // A task that publishes nothing has the ports that its pod asked for.
+            if !task.hasDiscovery {
+                let assigned = requestedPorts(object, usesAgentNetwork: usesAgentNetwork)
+                if !assigned.isEmpty { (task.ports, task.hasDiscovery) = (assigned, true) }
             }
             return [task]
         }
@@ -172,8 +169,7 @@ struct MesosPodView: Sendable, Equatable {
         guard let request = annotations[MesosNames.portRequestAnnotation].flatMap({ try? JSON.parse($0) }) else {
             return []
         }
-        let assigned = (annotations[MesosNames.assignedPortsAnnotation] ?? "").split(separator: ",")
-            .map { UInt16($0.filter { $0 != " " }) }
+        let assigned = AssignedPorts.numbers(object.tree["metadata"]["annotations"]).map { UInt16(exactly: $0) }
         return request.elements.enumerated().flatMap { index, entry -> [MesosTaskView.Port] in
             let host = index < assigned.count ? assigned[index] : nil
             let own = entry["containerPort"].int.flatMap { UInt16(exactly: $0) }.flatMap { $0 == 0 ? nil : $0 }

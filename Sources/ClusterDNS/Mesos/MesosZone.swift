@@ -131,7 +131,22 @@ final class MesosZone: Sendable {
             return taskRecords(Array(labels.dropLast()), name, zone, state)
         }
         if let special = specialRecords(labels, name, state) { return special }
-        return taskRecords(labels, name, zone, state)
+        return taskRecords(labels, name, zone, state) ?? dottedRecords(labels, name, zone, state)
+    }
+
+    /// `api.shop.marathon` as well as `api-shop.marathon`: a published name is served as it was given, too.
+    private func dottedRecords(_ labels: [String], _ name: DNSName, _ zone: DNSName, _ state: State) -> [DNSRecord]? {
+        // Where the task's name begins, and where it may end.
+        let transport = labels.firstIndex { $0 == "_tcp" || $0 == "_udp" }
+        let begin = transport.flatMap { labels[..<$0].lastIndex { $0.hasPrefix("_") } } ?? 0
+        let ends = transport.map { $0...$0 } ?? 2...max(2, labels.count - 1)
+        for end in ends where end > begin + 1 && end < labels.count {
+            let label = labels[begin..<end].joined(separator: "-")
+            let folded = labels[..<begin] + [label] + labels[end...]
+            let found = taskRecords(Array(folded), DNSName(labels: folded + zone.labels), zone, state)
+            if let found { return found.map { record(name, $0.data) } }
+        }
+        return nil
     }
 
     /// Records at a name, of the tasks whose label is in it.

@@ -94,7 +94,7 @@ struct PodBuilder {
     }
 
     /// The places of a port among the assigned ones; nil: it has no host port.
-    private static func assignedIndexes(_ spec: RunSpec) -> [Int?] {
+    static func assignedIndexes(_ spec: RunSpec) -> [Int?] {
         var next = 0
         return spec.ports.map { port in
             guard spec.isHostNetwork || !port["hostPort"].isNull else { return nil }

@@ -40,28 +40,33 @@ extension PodBuilder {
         if !networks.isEmpty {
             info["container"]["network_infos"] = .array(networks.map { ["name": .string($0)] })
         }
-        let ports = spec.ports.map { port in
-            let hasHostPort = spec.isHostNetwork || !port["hostPort"].isNull
-            // 0 is a port that is chosen with the node.
-            let number =
-                spec.isHostNetwork
-                ? (spec.json["requirePorts"].bool == true ? port["port"].int : 0)
-                : (hasHostPort ? port["hostPort"].int : port["containerPort"].int)
-            return discoveryPort(port, number: number ?? 0, scope: hasHostPort ? "host" : "container")
+        let ports = zip(spec.ports, Self.assignedIndexes(spec)).flatMap { port, place in
+            published(port, protocols: port["protocol"].string ?? "tcp", place: place, spec)
         }
         info["discovery"] = discovery(spec, ports)
         return info
     }
 
-    private func discoveryPort(_ port: JSON, number: Int, scope: String) -> JSON {
+    /// A port as DiscoveryInfo says it, once for each protocol.
+    /// - Parameter place: among the assigned ports; nil for one that only the container's network has.
+    private func published(_ port: JSON, protocols: String, place: Int?, _ spec: RunSpec) -> [JSON] {
         var labels = port["labels"].stringMap
-        labels["network-scope"] = scope
-        var entry: JSON = [
-            "number": JSON(number), "protocol": .string(port["protocol"].string ?? "tcp"),
-            "labels": self.labels(labels),
-        ]
-        entry.setMember("name", port["name"])
-        return entry
+        if place == nil {
+            labels["network-scope"] = "container"
+            labels["network-name"] =
+                port["networkNames"][0].string ?? spec.json["networks"].elements.compactMap { $0["name"].string }.first
+        } else if !spec.isHostNetwork {
+            labels["network-scope"] = "host"
+        }
+        return protocols.split(separator: ",").map { word in
+            var entry: JSON = [
+                "number": JSON(place == nil ? port["containerPort"].int ?? 0 : 0),
+                "protocol": .string(word.filter { $0 != " " }), "labels": self.labels(labels),
+            ]
+            if let place { entry[AssignedPorts.place] = JSON(place) }
+            entry.setMember("name", port["name"])
+            return entry
+        }
     }
 
     private func discovery(_ spec: RunSpec, _ ports: [JSON]) -> JSON {
@@ -69,6 +74,7 @@ extension PodBuilder {
     }
 
     func taskGroup(_ spec: RunSpec, instance: String, taskIDs: [String]) -> JSON {
+        let endpoints = Self.endpoints(spec)
         let tasks = spec.json["containers"].elements.enumerated().map { index, container -> JSON in
             let command = container["exec"]["command"]
             var info: JSON = [
@@ -86,6 +92,11 @@ extension PodBuilder {
                     "type": "MESOS", "mesos": ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]],
                 ]
             }
+            // Every task of a pod is published under the pod's name, with the endpoints of its own.
+            let own = zip(
+                container["endpoints"].elements, endpoints.filter { $0.container == container["name"].string })
+            info["discovery"] = discovery(
+                spec, own.flatMap { published($0, protocols: $1.protocols, place: $1.assigned, spec) })
             return info
         }
         return [

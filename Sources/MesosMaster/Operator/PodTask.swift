@@ -49,7 +49,7 @@ struct PodTask: Sendable {
 
     private func resources(_ info: JSON, _ annotations: JSON) -> [JSON] {
         let own = info["resources"].elements
-        let ports = Self.ports(annotations)
+        let ports = Self.ports(info, annotations)
         return own.isEmpty ? Self.resources(of: pod, parts: count) + ports : own + ports
     }
 
@@ -85,14 +85,11 @@ struct PodTask: Sendable {
         return all
     }
 
-    private static func assigned(_ annotations: JSON) -> [Int] {
-        (annotations[MesosNames.assignedPortsAnnotation].string ?? "").split(separator: ",")
-            .compactMap { Int($0.filter { $0 != " " }) }
-    }
-
-    /// Host ports that the scheduler assigned.
-    private static func ports(_ annotations: JSON) -> [JSON] {
-        let numbers = assigned(annotations)
+    /// Host ports that the scheduler assigned: all that the pod asked for, or those that the task publishes.
+    private static func ports(_ info: JSON, _ annotations: JSON) -> [JSON] {
+        var numbers = AssignedPorts.numbers(annotations)
+        let places = Set(AssignedPorts.places(info["discovery"]))
+        if !places.isEmpty { numbers = numbers.indices.filter(places.contains).map { numbers[$0] } }
         guard !numbers.isEmpty else { return [] }
         return [
             [
@@ -115,7 +112,7 @@ struct PodTask: Sendable {
         ]
         task["status_update_state"] = .string(state)
         for name in ["container", "health_check"] { task.setMember(name, info[name]) }
-        task.setMember("discovery", discovery(info, annotations))
+        task.setMember("discovery", AssignedPorts.resolve(info["discovery"], annotations))
         task.setMember("user", info["command"]["user"])
         var labels = info["labels"]["labels"].elements
         if info["labels"].isNull {
@@ -123,24 +120,6 @@ struct PodTask: Sendable {
         }
         if !labels.isEmpty { task["labels"] = ["labels": .array(labels)] }
         return task
-    }
-
-    /// Dynamic ports get their numbers when the pod is placed.
-    private func discovery(_ info: JSON, _ annotations: JSON) -> JSON {
-        var discovery = info["discovery"]
-        guard discovery["ports"]["ports"].array != nil else { return discovery }
-        let assigned = Self.assigned(annotations)
-        let ports = discovery["ports"]["ports"].elements
-        if ports.count == assigned.count {
-            discovery["ports"]["ports"] = .array(
-                zip(ports, assigned).map { port, number in
-                    guard port["number"].int == 0 else { return port }
-                    var port = port
-                    port["number"] = JSON(number)
-                    return port
-                })
-        }
-        return discovery
     }
 
     private func status(_ pod: JSON) -> JSON {

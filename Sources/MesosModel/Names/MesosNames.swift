@@ -18,6 +18,8 @@ public enum MesosNames {
     public static let marathonAppLabel = "marathon.apus.dev/app"
     /// Label: Marathon's instance id.
     public static let marathonInstanceLabel = "marathon.apus.dev/instance"
+    /// Label of the framework's object of Marathon, which runs in the cluster itself and never subscribes.
+    public static let clusterFrameworkLabel = "marathon.apus.dev/framework"
     /// Label of pods and what makes them: Metronome's job, safe for a label.
     public static let metronomeJobLabel = "metronome.apus.dev/job"
 
@@ -131,8 +133,17 @@ public enum MesosNames {
     }
 
     /// A UUID that is the same for the same texts.
-    public static func uuid(of parts: String...) -> String {
-        let hex = uuidBytes(parts).map { byte in
+    public static func uuid(of parts: String...) -> String { text(ofUUID: uuidBytes(parts)) }
+
+    /// The same in the form of a random UUID (version 4), for clients that accept no other.
+    public static func randomUUID(of parts: String...) -> String {
+        var bytes = uuidBytes(parts)
+        bytes[6] = bytes[6] & 0x0F | 0x40
+        return text(ofUUID: bytes)
+    }
+
+    private static func text(ofUUID bytes: [UInt8]) -> String {
+        let hex = bytes.map { byte in
             let text = String(byte, radix: 16)
             return text.utf8.count == 1 ? "0" + text : text
         }

@@ -73,10 +73,17 @@ public struct TaskProjection: Sendable {
             let tasks = group["tasks"].elements
             let ids = tasks.map { $0["task_id"]["value"].string ?? "" }
             let names = MesosNames.containerNames(ofTasks: ids)
-            return zip(tasks, names).map { TaskProjection($0, container: $1, executorID: executor, pod: facts) }
+            return zip(tasks, names).map { task, name in
+                TaskProjection(
+                    AssignedPorts.resolve(task: task, annotations), container: name, executorID: executor, pod: facts)
+            }
         }
         if let text = annotations[MesosNames.taskAnnotation].string, let task = try? JSON.parse(text) {
-            return [TaskProjection(task, container: MesosNames.taskContainer, executorID: nil, pod: facts)]
+            return [
+                TaskProjection(
+                    AssignedPorts.resolve(task: task, annotations), container: MesosNames.taskContainer,
+                    executorID: nil, pod: facts)
+            ]
         }
         return [TaskProjection(facts.inventedTask, container: "", executorID: nil, pod: facts)]
     }

@@ -26,9 +26,7 @@ struct VirtualAddressView: Sendable, Equatable {
         let requests = Self.requests(annotations)
         if tasks.isEmpty, requests.isEmpty { return nil }
         let status = tree["status"]
-        let assigned = (annotations[MesosNames.assignedPortsAnnotation].string ?? "").split(separator: ",").map {
-            Int($0.filter { $0 != " " }) ?? 0
-        }
+        let assigned = AssignedPorts.numbers(annotations)
         let hostIP = status["hostIP"].string ?? ""
         let podIP = status["podIP"].string ?? ""
         ports = []
@@ -38,14 +36,14 @@ struct VirtualAddressView: Sendable, Equatable {
         // Ports of a task group are assigned in the order of the tasks.
         var index = 0
         for task in tasks {
-            for entry in task["discovery"]["ports"]["ports"].elements {
+            for entry in AssignedPorts.resolve(task["discovery"], annotations)["ports"]["ports"].elements {
                 defer { index += 1 }
                 let labels = entry["labels"]["labels"].elements.map {
                     ($0["key"].string ?? "", $0["value"].string ?? "")
                 }
                 let inPod = labels.contains { $0.0 == "network-scope" && $0.1 == "container" }
                 let given = entry["number"].int ?? 0
-                // Number 0: the one that the scheduler chose.
+                // Number 0 without a place of its own: the next that the scheduler chose.
                 let number = given > 0 ? given : index < assigned.count ? assigned[index] : 0
                 guard (1...65535).contains(number),
                     case let (address, port) = inPod ? (podIP, number) : place(number), address.contains(".")
