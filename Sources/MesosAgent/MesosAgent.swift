@@ -15,7 +15,9 @@ public import Streaming
 /// sessions in containers end with the process; executors come back by themselves.
 public final class MesosAgent: Service, AgentGateway {
     /// Paths at which executors prove who they are in their own way, whatever the window's credentials.
-    public static let openPaths: Set<String> = ["/api/v1/executor", "/slave(1)/api/v1/executor"]
+    public static let openPaths: Set<String> = [
+        "/api/v1/executor", "/slave(1)/api/v1/executor", "/health", "/slave(1)/health", "/version",
+    ]
 
     /// What the window is told when it is made.
     public struct Configuration: Sendable {

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 
 import pytest
 
@@ -187,7 +188,46 @@ def test_names(mesos):
     assert mesos.ask("/v1/version", port=mesos.names)["Service"] == "Mesos-DNS"
     listed = mesos.ask("/v1/enumerate", port=mesos.names)["frameworks"]
     assert any(task["name"] == "plain" for framework in listed for task in framework["tasks"])
-    assert "plain.kubernetes.mesos." in mesos.ask("/v1/axfr", port=mesos.names)["Records"]["As"]
+    names = mesos.ask("/v1/axfr", port=mesos.names)["Records"]
+    assert "plain.kubernetes.mesos." in names["As"] and "leader.mesos." in names["As"]
+    assert names["SRVs"]["_leader._tcp.mesos."] == [f"leader.mesos.:{mesos.master}"]
+
+    # Every task of a pod is published under the pod's name, its ports under those of its endpoints.
+    pod = {
+        "id": "/team/named", "networks": [{"mode": "host"}], "scaling": {"kind": "fixed", "instances": 1},
+        "containers": [{
+            "name": "one", "exec": {"command": {"shell": "exec sleep 600"}}, "resources": {"cpus": 0.01, "mem": 16},
+            "endpoints": [{"name": "web", "hostPort": 0, "protocol": ["udp", "tcp"]}]}]}
+    mesos.ask(
+        "/v2/pods", json.dumps(pod).encode(), "POST", port=mesos.marathon, headers={"Content-Type": "application/json"})
+
+    def task():
+        return [task for task in mesos.ask("/tasks")["tasks"] if task["name"] == "one"]
+
+    published = eventually(
+        lambda: [one["discovery"]["ports"]["ports"] for one in task() if one["state"] == "TASK_RUNNING"], 60,
+        "the pod's task")[0]
+    assert [(port["name"], port["protocol"]) for port in published] == [("web", "udp"), ("web", "tcp")]
+    number = published[0]["number"]
+    assert 31000 <= number <= 32000 and "assigned" not in published[0]
+    found = eventually(lambda: dig("_web._named-team._tcp.marathon.mesos", "SRV"), 20, "the endpoint's name")
+    assert found.split()[2] == str(number)
+    assert dig("named.team.marathon.mesos", "A") == dig("named-team.marathon.mesos", "A") == address
+    mesos.ask("/v2/pods/team/named", None, "DELETE", port=mesos.marathon)
+
+
+def test_what_the_command_line_of_dcos_looks_at(mesos):
+    """`dcos cluster setup`, `dcos service` and `dcos node`; clusters are known by random UUIDs alone."""
+    assert mesos.ask("/pkgpanda/active.buildinfo.full.json") == {}
+    assert uuid.UUID(mesos.ask("/metadata")["CLUSTER_ID"]).version == 4
+    marathon = [one for one in mesos.ask("/mesos/frameworks")["frameworks"] if one["name"] == "marathon"]
+    assert [(one["active"], one["connected"]) for one in marathon] == [(True, True)]
+    units = [unit["id"] for unit in mesos.ask("/system/health/v1/units")["units"]]
+    assert "dcos-mesos-master.service" in units and "dcos-marathon.service" in units
+    node = mesos.ask("/system/health/v1/nodes")["nodes"][0]
+    assert mesos.ask(f"/system/health/v1/nodes/{node['host_ip']}/units")["units"][0]["health"] == 0
+    assert refusal(lambda: mesos.ask("/system/health/v1/units/none")) == 404
+    assert mesos.ask("/exhibitor/exhibitor/v1/cluster/status")[0]["isLeader"] is True
 
 
 @pytest.mark.parametrize("image", [False, True])
@@ -279,6 +319,8 @@ def test_principals_may_what_roles_say(tmp_path, tmp_path_factory):
         eventually(lambda: ask("app", "/state").status == 403, 10, "the refusal")
         assert b'"app" may not list tasks.mesos.apus.dev' in ask("app", "/slaves").read()
         assert ask("app", "/health").status == 200
+        for port, path in [(master, "/health"), (master, "/version"), (marathon, "/ping"), (metronome, "/ping")]:
+            assert urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).status == 200, path
         assert ask("app", "/weights", [{"role": "web", "weight": 2}], "PUT").status == 403
         assert json.load(ask("app", "/v2/apps", port=marathon)) == {"apps": []}
         assert ask("app", "/v2/apps", {"id": "/a", "cmd": "true"}, port=marathon).status == 403

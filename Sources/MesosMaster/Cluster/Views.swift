@@ -129,11 +129,14 @@ struct FrameworkObject: Sendable {
     let id: String
     let spec: JSON
     let status: JSON
+    /// Of a framework that runs in the cluster itself.
+    let isOfCluster: Bool
     init(_ object: Object) {
         let tree = object.tree
         id = object.name
         spec = tree["spec"]
         status = tree["status"]
+        isOfCluster = object.metadata.labels[MesosNames.clusterFrameworkLabel] != nil
     }
 }
 

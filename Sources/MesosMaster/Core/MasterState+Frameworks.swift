@@ -259,7 +259,8 @@ extension MasterState {
             return
         }
         framework.isRecovered = true
-        if framework.unregisteredTime == nil {
+        framework.isOfCluster = object.isOfCluster
+        if !framework.isOfCluster, framework.unregisteredTime == nil {
             // It was connected when the master ended: its time to come back begins now.
             framework.unregisteredTime = seconds
             effects.append(.framework(object.id))

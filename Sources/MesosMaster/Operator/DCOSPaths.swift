@@ -1,34 +1,59 @@
 public import HTTPWindow
 import JSON
+import MesosModel
 
 /// Paths of DC/OS on the master's window, for its command line and for scripts that go through its one front door.
 public struct DCOSPaths: Sendable {
-    /// What answers without credentials: a client has none before it has logged in.
+    /// What answers without credentials: a client has none before it has logged in, and a balancer that asks for health
+    /// never has; Mesos asks nobody there.
     public static let open: Set<String> = [
         "/acs/api/v1/auth/login", "/acs/api/v1/auth/providers", "/dcos-metadata/dcos-version.json",
+        "/health", "/master/health", "/version", "/redirect", "/master/redirect",
     ]
+    /// The level of DC/OS whose clients find what they look for.
+    static let version = "2.2"
+
+    /// A part of the cluster whose health DC/OS's clients ask for.
+    public struct Unit: Sendable {
+        /// As systemd would call it: `dcos-marathon.service`.
+        public let id: String
+        public let name: String
+
+        public init(_ id: String, _ name: String) {
+            self.id = id
+            self.name = name
+        }
+    }
+
     private let credentials: WindowCredentials?
     private let clusterID: String
     private let address: String
+    private let health: DCOSHealth
 
     /// - Parameters:
     ///   - credentials: of the window; nil when it is open to everybody.
     ///   - address: of the master, for clients.
-    public init(credentials: WindowCredentials?, clusterID: String, address: String) {
+    ///   - units: what is served.
+    public init(
+        credentials: WindowCredentials?, clusterID: String, address: String, hostname: String, units: [Unit]
+    ) {
         self.credentials = credentials
         self.clusterID = clusterID
         self.address = address
+        health = DCOSHealth(units: units, hostname: hostname, address: address)
     }
 
     /// Registers the paths, those of the master itself below `/mesos` among them.
     public func register(at routes: Routes) {
         let credentials = credentials
-        let metadata: JSON = ["CLUSTER_ID": .string(clusterID), "PUBLIC_IPV4": .string(address)]
+        // Clients take nothing for a cluster's id but a random UUID.
+        let id = MesosNames.randomUUID(of: clusterID)
+        let metadata: JSON = ["CLUSTER_ID": .string(id), "PUBLIC_IPV4": .string(address)]
         Self.mount(routes, "/mesos") { try await routes.answer($0) }
-        // The level of DC/OS whose clients find what they look for.
         routes.add("/dcos-metadata/dcos-version.json") { _ in
             WindowResponse(json: [
-                "version": "2.2", "dcos-variant": "open", "dcos-image-commit": "apus", "bootstrap-id": "apus",
+                "version": .string(Self.version), "dcos-variant": "open", "dcos-image-commit": "apus",
+                "bootstrap-id": "apus",
             ])
         }
         // What its command line may ask for. Logs are read from sandboxes, so there is no LOGGING.
@@ -51,7 +76,35 @@ public struct DCOSPaths: Sendable {
                 ]
             ])
         }
+        // What `dcos cluster setup` tries in order to find out whether it has to log in.
+        routes.add("/pkgpanda/active.buildinfo.full.json") { _ in WindowResponse(json: .object([:])) }
+        registerExhibitor(at: routes)
+        let health = health
+        routes.add("/system/health/v1") { request in
+            let parts = request.path.split(separator: "/").dropFirst(3).map(String.init)
+            guard let answer = health.answer(parts) else {
+                throw WindowError(404, "there is nothing at \(request.path)")
+            }
+            return WindowResponse(json: answer)
+        }
         routes.add("/acs/api/v1/auth/login") { try await Self.login($0, credentials) }
+    }
+
+    /// ZooKeeper's keeper, which clients ask who leads: there is one master, and it does.
+    private func registerExhibitor(at routes: Routes) {
+        let address = JSON.string(address)
+        routes.add("/exhibitor") { request in
+            var parts = request.path.split(separator: "/").map(String.init)
+            parts.removeAll { $0 == "exhibitor" }
+            switch parts {
+            case ["v1", "cluster", "status"]:
+                return WindowResponse(json: [
+                    ["code": 3, "description": "serving", "hostname": address, "isLeader": true]
+                ])
+            case ["v1", "cluster", "list"]: return WindowResponse(json: ["servers": [address], "port": 2181])
+            default: throw WindowError(404, "there is no ZooKeeper, so there is nothing at \(request.path)")
+            }
+        }
     }
 
     private static func login(_ request: WindowRequest, _ credentials: WindowCredentials?) async throws

@@ -101,7 +101,9 @@ struct MasterView: Sendable {
         self.state = state
         agents = state.agents.values.sorted { ($0.registeredTime, $0.id) < ($1.registeredTime, $1.id) }
         var byFramework: [String: Framework] = [:]
-        for record in state.frameworks.values { byFramework[record.id] = Framework(record: record, isOfCluster: false) }
+        for record in state.frameworks.values {
+            byFramework[record.id] = Framework(record: record, isOfCluster: record.isOfCluster)
+        }
         let records = Records(state.tasks)
         var usedOfAgent: [String: Resources] = [:]
         for (key, task) in state.tasks {

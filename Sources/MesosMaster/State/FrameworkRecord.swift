@@ -48,6 +48,8 @@ public struct FrameworkRecord: Sendable {
     /// True for a framework that is known from the store and has not come back since the master started.
     public internal(set) var isRecovered = false
     public internal(set) var isCompleted = false
+    /// True for one that runs in the cluster itself and places its pods itself: it is always there.
+    public internal(set) var isOfCluster = false
     /// True while it is being stored, before its connection is its own.
     var isSubscribing = false
     /// The connection it hears events on; nil when it is disconnected.

@@ -58,6 +58,9 @@ struct MetronomeAPI: Sendable {
         case ("v1", "jobs"): break
         default: throw unknown()
         }
+        if let id = rest.first, !IDRule.job.matches(id) {
+            throw MetronomeError.request(400, "Not a valid id: \(id)", path: request.path)
+        }
         guard rest.count > 1 else { return try await job(request, rest.first, replacesSchedules: false) }
         switch (rest[1], rest.count) {
         case ("schedules", 2): return try await schedules(request, rest[0])

@@ -53,6 +53,8 @@ struct Windows: Sendable {
             agent = made
             agentWindow = handler
         }
+        // Whoever balances over a window asks without credentials, as at the originals.
+        let pingPaths: Set<String> = ["/ping"]
         var front: Routes?
         if var window = plan.windows.configuration(.mesos) {
             let own = address == "0.0.0.0" ? plan.identity.nodeIP : address
@@ -67,15 +69,26 @@ struct Windows: Sendable {
                 client: client("mesos-master"), ledger: ledger, logger: logger)
             agent?.connect(master)
             if let agent { master.connect(agent) }
-            DCOSPaths(credentials: window.credentials, clusterID: plan.identity.clusterID, address: own)
-                .register(at: master.routes)
+            let served: [(WindowName, DCOSPaths.Unit)] = [
+                (.mesos, .init("dcos-mesos-master.service", "Mesos Master")),
+                (.mesosAgent, .init("dcos-mesos-slave.service", "Mesos Agent")),
+                (.marathon, .init("dcos-marathon.service", "Marathon")),
+                (.metronome, .init("dcos-metronome.service", "Jobs Service")),
+                (.mesosDNS, .init("dcos-mesos-dns.service", "Mesos DNS")),
+            ]
+            DCOSPaths(
+                credentials: window.credentials, clusterID: plan.identity.clusterID, address: own,
+                hostname: plan.identity.nodeName,
+                units: served.filter { plan.windows.configuration($0.0) != nil }.map(\.1)
+            ).register(at: master.routes)
             if let agentWindow { DCOSPaths.mountAgent(master.routes, agentWindow) }
             window.openPaths = DCOSPaths.open
             front = master.routes
             windows.services.append(master)
             windows.listen(.mesos, Window(window, logger: logger) { try await master.answer($0) })
         }
-        if let window = plan.windows.configuration(.marathon) {
+        if var window = plan.windows.configuration(.marathon) {
+            window.openPaths = pingPaths
             let marathon = Marathon(
                 configuration: .init(
                     address: address, port: window.port, hostname: plan.identity.nodeName,
@@ -88,7 +101,8 @@ struct Windows: Sendable {
             windows.services.append(marathon)
             windows.listen(.marathon, Window(window, logger: logger, handler: handler))
         }
-        if let window = plan.windows.configuration(.metronome) {
+        if var window = plan.windows.configuration(.metronome) {
+            window.openPaths = pingPaths
             let metronome = Metronome(
                 configuration: .init(address: address, port: window.port), access: access,
                 client: client("metronome"), logger: logger)
@@ -97,7 +111,8 @@ struct Windows: Sendable {
             windows.services.append(metronome)
             windows.listen(.metronome, Window(window, logger: logger, handler: handler))
         }
-        if let window = plan.windows.configuration(.chronos) {
+        if var window = plan.windows.configuration(.chronos) {
+            window.openPaths = pingPaths
             let chronos = Chronos(
                 configuration: .init(address: address, port: window.port), access: access, client: client("chronos"),
                 logger: logger)
