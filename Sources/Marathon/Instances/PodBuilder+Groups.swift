@@ -68,7 +68,7 @@ extension PodBuilder {
                 mounts.append(entry)
             }
             if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
-            if definition["tty"].bool == true { container["tty"] = true }
+            if definition["tty"].bool == true { Self.giveTerminal(&container) }
             graces.append(definition["lifecycle"]["killGracePeriodSeconds"].double ?? 3)
             let fetches = definition["artifacts"].elements.map(Self.uri)
             if !fetches.isEmpty { uris[name] = .array(fetches) }

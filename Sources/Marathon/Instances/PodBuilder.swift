@@ -22,6 +22,12 @@ struct PodBuilder {
 
     // MARK: Apps
 
+    /// A terminal is also read from, by whoever attaches to it.
+    static func giveTerminal(_ container: inout JSON) {
+        container["tty"] = true
+        container["stdin"] = true
+    }
+
     private func app(_ spec: RunSpec, _ place: Place) -> JSON {
         let json = spec.json
         let uuid = place.uuid
@@ -37,7 +43,7 @@ struct PodBuilder {
         if let index = spec.probedCheck, let probe = appProbe(spec, spec.healthChecks[index]) {
             container["readinessProbe"] = probe
         }
-        if json["tty"].bool == true { container["tty"] = true }
+        if json["tty"].bool == true { Self.giveTerminal(&container) }
         if spec.container["docker"]["privileged"].bool == true { container["securityContext"] = ["privileged": true] }
         if !isProcess { Self.setUser(&container, json["user"].string) }
         Self.confine(&container, json["container"]["linuxInfo"]["seccomp"])

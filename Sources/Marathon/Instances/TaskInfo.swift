@@ -13,6 +13,17 @@ extension PodBuilder {
             })
     }
 
+    /// Null when there is nothing to say of it.
+    private func containerInfo(image: String?, hasTerminal: Bool) -> JSON {
+        var container = JSON.null
+        if let image {
+            container["mesos"] = ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]]
+        }
+        if hasTerminal { container["tty_info"] = [:] }
+        if container.object != nil { container["type"] = "MESOS" }
+        return container
+    }
+
     private func labels(_ labels: [String: String]) -> JSON {
         [
             "labels": .array(
@@ -31,15 +42,13 @@ extension PodBuilder {
             "agent_id": ["value": ""], "resources": resources(json, role: spec.role), "command": command,
             "labels": labels(spec.labels),
         ]
-        if let image = spec.image {
-            info["container"] = [
-                "type": "MESOS", "mesos": ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]],
-            ]
-        }
-        let networks = spec.json["networks"].elements.compactMap { $0["name"].string }
+        var container = containerInfo(image: spec.image, hasTerminal: json["tty"].bool == true)
+        let networks = json["networks"].elements.compactMap { $0["name"].string }
         if !networks.isEmpty {
-            info["container"]["network_infos"] = .array(networks.map { ["name": .string($0)] })
+            container["type"] = "MESOS"
+            container["network_infos"] = .array(networks.map { ["name": .string($0)] })
         }
+        if container.object != nil { info["container"] = container }
         let ports = zip(spec.ports, Self.assignedIndexes(spec)).flatMap { port, place in
             published(port, protocols: port["protocol"].string ?? "tcp", place: place, spec)
         }
@@ -87,11 +96,9 @@ extension PodBuilder {
             } else if !command["argv"].isNull {
                 info["command"] = ["shell": false, "arguments": command["argv"]]
             }
-            if let image = container["image"]["id"].string {
-                info["container"] = [
-                    "type": "MESOS", "mesos": ["image": ["type": "DOCKER", "docker": ["name": .string(image)]]],
-                ]
-            }
+            let shown = containerInfo(
+                image: container["image"]["id"].string, hasTerminal: container["tty"].bool == true)
+            if shown.object != nil { info["container"] = shown }
             // Every task of a pod is published under the pod's name, with the endpoints of its own.
             let own = zip(
                 container["endpoints"].elements, endpoints.filter { $0.container == container["name"].string })

@@ -140,36 +140,33 @@ private actor ContainerInput {
     func begin(_ session: any ProcessSession, isOwn: Bool) {
         self.session = session
         self.isOwn = isOwn
-        wake()
+        // Beside the request, which may end long before the program does.
+        Task {
+            _ = try? await session.exit()
+            self.end()
+        }
     }
 
-    /// Waits for a session, and for its end.
+    /// Returns when the program has ended, or nobody gives input any more.
     func untilProgramEnds() async {
-        if session == nil, !isOver {
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                    if Task.isCancelled { return continuation.resume() }
-                    waiter = continuation
-                }
-            } onCancel: {
-                Task { await self.giveUp() }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                if isOver || Task.isCancelled { return continuation.resume() }
+                waiter = continuation
             }
+        } onCancel: {
+            Task { await self.end() }
         }
-        guard let session, !isOver else { return }
-        _ = try? await session.exit()
     }
-    private func giveUp() {
+    private func end() {
         isOver = true
-        wake()
-    }
-    private func wake() {
         waiter?.resume()
         waiter = nil
     }
 
     /// The stream ended: a session that was opened for it is not needed any more.
     func leave() async {
-        giveUp()
+        end()
         if isOwn, let session { await session.close() }
     }
 }
