@@ -125,3 +125,14 @@ private func app(_ id: String, _ members: JSON = .object([:])) -> RunSpec {
         #expect(counts.total == 5 && counts.byReason == ["UnfulfilledConstraint": 2, "InsufficientCpus": 3])
     }
 }
+
+@Suite struct ChangeGroupTests {
+    @Test func aChangeIsOfTheGroupThatHoldsIt() {
+        var change = DefinitionChange()
+        change.specs[PathID("/shop/db/redis")] = .some(nil)
+        #expect(change.group == PathID("/shop/db"))
+        change.groups[PathID("/shop")] = .some(GroupInfo(id: PathID("/shop"), version: ""))
+        change.groups[PathID("/shop/db")] = .some(nil)
+        #expect(change.group == PathID("/shop"))
+    }
+}

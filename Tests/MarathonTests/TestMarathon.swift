@@ -72,6 +72,7 @@ struct TestMarathon: Sendable {
             group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions")
         let kinds: [(String, String, String, String)] = [
             ("mesos.apus.dev", "frameworks", "Framework", "Cluster"),
+            ("mesos.apus.dev", "agents", "Agent", "Cluster"),
             ("marathon.apus.dev", "marathonapps", "MarathonApp", "Namespaced"),
             ("marathon.apus.dev", "marathonpods", "MarathonPod", "Namespaced"),
             ("marathon.apus.dev", "marathongroups", "MarathonGroup", "Namespaced"),
@@ -151,6 +152,19 @@ struct TestMarathon: Sendable {
         } else if tree["status"]["phase"].string ?? "Pending" == "Pending" {
             let fails = program.contains("broken")
             try await client.modify(.pods, pod.key, subresource: "status") { tree in
+                if program.contains("unknown-image") {
+                    let waiting: JSON = ["waiting": ["reason": "ErrImagePull", "message": "no such image"]]
+                    let isOver = !tree["spec"]["activeDeadlineSeconds"].isNull
+                    if !isOver, !tree["status"]["containerStatuses"].isNull { return false }
+                    tree["status"]["phase"] = isOver ? "Failed" : "Pending"
+                    tree["status"]["containerStatuses"] = [
+                        [
+                            "name": "task", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                            "state": waiting,
+                        ]
+                    ]
+                    return true
+                }
                 let now = JSON.string(Timestamp.now.rfc3339)
                 let end: JSON = ["terminated": ["exitCode": 9, "startedAt": now, "finishedAt": now]]
                 let state: JSON = fails ? end : ["running": ["startedAt": now]]

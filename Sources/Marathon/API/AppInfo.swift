@@ -8,7 +8,7 @@ struct AppInfo: Sendable {
     let readiness: ReadinessKeeper
 
     func json(_ spec: RunSpec, _ embedding: Embedding) -> JSON {
-        var json = spec.json
+        var json = spec.document
         let instances = state.instances(of: spec.id)
         if embedding.counts {
             let counts = Counts(instances.filter(\.isBound))
@@ -22,7 +22,7 @@ struct AppInfo: Sendable {
         }
         if embedding.readiness { json["readinessCheckResults"] = .array(readiness.results(spec.id)) }
         if embedding.tasks { json["tasks"] = .array(tasks(instances, spec)) }
-        if embedding.lastTaskFailure { json.setMember("lastTaskFailure", TaskJSON.lastFailure(instances)) }
+        if embedding.lastTaskFailure { json.setMember("lastTaskFailure", TaskJSON.lastFailure(instances, state)) }
         if embedding.taskStats { json["taskStats"] = stats(instances, spec) }
         return json
     }
@@ -30,7 +30,7 @@ struct AppInfo: Sendable {
     /// Tasks that run or will: what ended is no task any more.
     func tasks(_ instances: [Instance], _ spec: RunSpec?) -> [JSON] {
         instances.filter { $0.isBound && !$0.isTerminal }.sorted { $0.id < $1.id }.flatMap { instance in
-            instance.tasks.map { TaskJSON.task($0, of: instance, spec) { state.nodes[ObjectKey(name: $0)] } }
+            instance.tasks.map { TaskJSON.task($0, of: instance, spec, state) }
         }
     }
 

@@ -103,9 +103,9 @@ extension MarathonAPI {
             if !versions.contains(current.version) { versions.insert(current.version, at: 0) }
             return WindowResponse(json: ["versions": JSON(versions)])
         }
-        if wanted == current.version { return WindowResponse(json: current.json) }
+        if wanted == current.version { return WindowResponse(json: current.document) }
         guard let spec = state.version(id, wanted)?.spec else { throw MarathonError.noApp(id, version: wanted) }
-        return WindowResponse(json: spec.json)
+        return WindowResponse(json: spec.document)
     }
 
     // MARK: Changing
@@ -125,7 +125,7 @@ extension MarathonAPI {
             return change
         }
         announce(request, id)
-        var json = (state.spec(id) ?? RunSpec(kind: .app, json: document)).json
+        var json = (state.spec(id) ?? RunSpec(kind: .app, json: document)).document
         for count in ["tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy"] { json[count] = 0 }
         json["deployments"] = [["id": .string(result.deployment)]]
         return WindowResponse(
@@ -138,7 +138,7 @@ extension MarathonAPI {
             "api_post_event",
             [
                 "clientIp": .string(Self.clientAddress(request)), "uri": .string(request.path),
-                "appDefinition": spec.json,
+                "appDefinition": spec.document,
             ])
     }
 
@@ -147,9 +147,7 @@ extension MarathonAPI {
     {
         var document = try await request.document()
         try Shapes.app.check(document)
-        if let text = document["id"].string, PathID(text) != id {
-            throw MarathonError(422, "id in the body must be the id of the path: \(id)")
-        }
+        // The path says which app is meant.
         document.removeMember("id")
         let isNew = state.spec(id) == nil
         if let existing = state.spec(id) { try await permissions(request).require("update", existing) }
@@ -176,7 +174,7 @@ extension MarathonAPI {
         if let version = update["version"].string {
             let others = update.withoutNulls.members.keys.filter { $0 != "version" && $0 != "id" }
             guard others.isEmpty else {
-                throw MarathonError.invalid("/version", "The 'version' field may only be combined with the 'id' field.")
+                throw MarathonError.invalid("/", "The 'version' field may only be combined with the 'id' field.")
             }
             guard var old = version == existing.version ? existing : state.version(id, version)?.spec else {
                 throw MarathonError.noApp(id, version: version)

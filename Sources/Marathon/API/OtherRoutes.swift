@@ -71,7 +71,7 @@ extension MarathonAPI {
         let left = delay.map { max(0, ($0.until - now) / .seconds(1)) } ?? 0
         let since = pending.map(\.stagedAt).min() ?? Timestamp(spec.version) ?? now
         var item: JSON = [
-            "count": JSON(max(missing, pending.count)),
+            "count": JSON(max(missing, pending.count)), "role": .string(spec.role),
             "delay": ["timeLeftSeconds": JSON(Int(left.rounded(.up))), "overdue": .bool(left <= 0)],
             "since": .string(since.milliText),
             "processedOffersSummary": RejectReasons.summary(pending, since: now),

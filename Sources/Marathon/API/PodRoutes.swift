@@ -172,7 +172,8 @@ struct PodStatus {
         for key in ["cpus", "mem", "disk"] { total[key, default: 0] += spec.json["executorResources"][key].double ?? 0 }
         var json: JSON = [
             "id": .string(instance.id), "status": .string(status(instance)), "statusSince": .string(since),
-            "conditions": [], "agentHostname": .string(instance.host), "agentId": .string(instance.agentID),
+            "conditions": [], "agentHostname": .string(state.host(of: instance)),
+            "agentId": .string(state.agentID(of: instance)),
             "resources": [
                 "cpus": .double(total["cpus"] ?? 0), "mem": .double(total["mem"] ?? 0),
                 "disk": .double(total["disk"] ?? 0), "gpus": .double(total["gpus"] ?? 0),

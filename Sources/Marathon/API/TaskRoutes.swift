@@ -85,9 +85,7 @@ extension MarathonAPI {
         }
         let tasks = live.flatMap { instance in
             let spec = state.spec(instance.spec)
-            return instance.tasks.map { task in
-                TaskJSON.task(task, of: instance, spec) { state.nodes[ObjectKey(name: $0)] }
-            }
+            return instance.tasks.map { TaskJSON.task($0, of: instance, spec, state) }
         }
         if wipe {
             for (id, killed) in byApp { try await executor.residency.wipe(id, uuids: Set(killed.map(\.uuid))) }

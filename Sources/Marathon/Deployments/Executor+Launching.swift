@@ -51,13 +51,36 @@ extension Executor {
         }
     }
 
+    /// Ends an instance that cannot start: its pod says why, and another is tried after the delay for failures.
+    func giveUp(_ instance: Instance, _ failure: String) async throws {
+        do {
+            let noted = try await client.patch(
+                .pods, instance.key, .merge,
+                [
+                    "metadata": [
+                        "uid": .string(instance.uid),
+                        "annotations": [MarathonNames.failureAnnotation: .string(failure)],
+                    ],
+                    // The node ends what is older than it may be.
+                    "spec": ["activeDeadlineSeconds": 1],
+                ])
+            failed(instance)
+            let revision = noted.metadata.resourceVersion
+            memories.withLock {
+                $0[instance.spec, default: Memory()].written = max($0[instance.spec]?.written ?? 0, revision)
+            }
+        } catch let error as StatusError where error.reason == .notFound || error.reason == .conflict {
+            return
+        }
+    }
+
     func killUnhealthy(_ instance: Instance, reason: String) async throws {
         bus.publish(
             "unhealthy_instance_kill_event",
             [
                 "appId": .string(instance.spec.text), "taskId": .string(instance.tasks.first?.id ?? ""),
                 "instanceId": .string(instance.id), "version": .string(instance.version), "reason": .string(reason),
-                "host": .string(instance.host), "slaveId": .string(instance.agentID),
+                "host": .string(state.host(of: instance)), "slaveId": .string(state.agentID(of: instance)),
             ])
         failed(instance)
         try await kill([instance], reason: reason)

@@ -65,7 +65,7 @@ final class Executor: Sendable {
     // MARK: What makes it look
 
     private func subscribe() {
-        let events = InstanceEvents(bus: bus)
+        let events = InstanceEvents(bus: bus, state: state)
         let (specs, deployments, adoptions) = (specs, deployments, adoptions)
         @Sendable func heard(_ kind: RunSpec.Kind, _ event: InformerEvent<StoredSpec>) {
             switch event {
@@ -99,7 +99,9 @@ final class Executor: Sendable {
             case .modified(let old, let new):
                 specs.add(new.spec)
                 self?.check(new)
-                if new.isTerminal, !old.isTerminal, new.killReason == nil, !new.isTerminating { self?.failed(new) }
+                if new.isTerminal, !old.isTerminal, new.killReason == nil, !new.isTerminating, !new.isLaunchGivenUp {
+                    self?.failed(new)
+                }
             }
         }
         state.nodes.subscribe { [weak self] event in
@@ -144,6 +146,7 @@ final class Executor: Sendable {
             }
             group.addTask { await self.readiness.run() }
             group.addTask { await self.health.run() }
+            group.addTask { await HealthEvents(bus: self.bus, state: self.state).run() }
             group.addTask {
                 while (try? await Task.sleep(for: .seconds(60))) != nil {
                     for spec in self.state.specs(under: .root) { self.specs.add(spec.id) }
@@ -240,6 +243,11 @@ final class Executor: Sendable {
             }
             if let lost = instance.isBound ? state.nodes[ObjectKey(name: instance.node)]?.lostSince : nil {
                 if try await isLost(instance, since: lost, spec, now: now) { continue }
+            }
+            if let failure = instance.launchFailure {
+                if !instance.isLaunchGivenUp { try await giveUp(instance, failure) }
+                view.dying.append(instance)
+                continue
             }
             if let spec, let end = instance.unhealthyDeadline(spec) {
                 if end.at <= now {

@@ -20,12 +20,14 @@ final class EventBus: Sendable {
     }
     private let state = Mutex(State())
 
+    /// Whether somebody asked for a type of events.
+    func isHeard(_ type: String) -> Bool {
+        state.withLock { state in state.listeners.values.contains { $0.types.isEmpty || $0.types.contains(type) } }
+    }
+
     /// Sends an event to those who asked for its type.
     func publish(_ type: String, _ members: JSON) {
-        let isHeard = state.withLock { state in
-            state.listeners.values.contains { $0.types.isEmpty || $0.types.contains(type) }
-        }
-        guard isHeard else { return }
+        guard isHeard(type) else { return }
         let bytes = Self.frame(type, members)
         state.withLock { state in
             for (id, listener) in state.listeners where listener.types.isEmpty || listener.types.contains(type) {

@@ -5,6 +5,7 @@ import ObjectModel
 /// Tells listeners what happens to instances, by comparing what is seen with what was seen before.
 struct InstanceEvents: Sendable {
     let bus: EventBus
+    let state: MarathonState
 
     func heard(_ event: InformerEvent<Instance>) {
         switch event {
@@ -42,8 +43,10 @@ struct InstanceEvents: Sendable {
         bus.publish(
             "status_update_event",
             [
-                "slaveId": .string(instance.agentID), "taskId": .string(task.id), "taskStatus": .string(state),
-                "message": .string(message), "appId": .string(instance.spec.text), "host": .string(instance.host),
+                "slaveId": .string(self.state.agentID(of: instance)), "taskId": .string(task.id),
+                "taskStatus": .string(state),
+                "message": .string(message), "appId": .string(instance.spec.text),
+                "host": .string(self.state.host(of: instance)),
                 "ipAddresses": TaskJSON.addresses(instance), "ports": .array(instance.ports.map { JSON($0) }),
                 "version": .string(instance.version),
             ])
@@ -62,7 +65,8 @@ struct InstanceEvents: Sendable {
             "instance_changed_event",
             [
                 "instanceId": .string(instance.id), "runSpecId": .string(instance.spec.text),
-                "condition": .string(condition), "agentId": .string(instance.agentID), "host": .string(instance.host),
+                "condition": .string(condition), "agentId": .string(state.agentID(of: instance)),
+                "host": .string(state.host(of: instance)),
                 "runSpecVersion": .string(instance.version),
             ])
     }
@@ -83,10 +87,6 @@ struct InstanceEvents: Sendable {
                 "instanceId": .string(new.id), "runSpecId": .string(new.spec.text), "healthy": .bool(after),
                 "runSpecVersion": .string(new.version),
             ])
-        guard !after else { return }
-        bus.publish(
-            "failed_health_check_event",
-            ["appId": .string(new.spec.text), "instanceId": .string(new.id), "healthCheck": .object([:])])
     }
 }
 

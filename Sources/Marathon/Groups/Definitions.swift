@@ -61,6 +61,11 @@ struct DefinitionChange: Sendable {
     var victims: [PathID: [String]] = [:]
 
     var isEmpty: Bool { specs.isEmpty && groups.isEmpty && restarts.isEmpty }
+    /// The group that it is a change of: the uppermost one, or the one that holds what changes.
+    var group: PathID {
+        groups.keys.min { $0.segments.count < $1.segments.count }
+            ?? Set(specs.keys).union(restarts).map(\.parent).min { $0.segments.count < $1.segments.count } ?? .root
+    }
 }
 
 /// Definitions with a change laid over them.

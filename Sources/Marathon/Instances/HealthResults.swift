@@ -7,8 +7,12 @@ extension Instance {
     func healthResults(_ spec: RunSpec, now: Timestamp = .now) -> [JSON] {
         guard hasHealthChecks, tasks.contains(where: { $0.startedAt != nil }) else { return [] }
         guard !gates.isEmpty else {
-            let interval = spec.healthChecks.first?["intervalSeconds"].double ?? 60
-            return [healthResult(interval: interval, now: now)]
+            let check = spec.healthChecks.first ?? .null
+            return [
+                healthResult(
+                    interval: check["intervalSeconds"].double ?? 60, grace: check["gracePeriodSeconds"].double ?? 300,
+                    now: now)
+            ]
         }
         return spec.healthChecks.indices.map { index in
             let said = gates.contains(index) ? verdicts[index] : probeVerdict
@@ -30,28 +34,30 @@ extension Instance {
         }
     }
 
-    private func healthResult(interval: Double, now: Timestamp) -> JSON {
+    private func healthResult(interval: Double, grace: Double, now: Timestamp) -> JSON {
         var result: JSON = [
-            "alive": .bool(isReady && isRunning), "consecutiveFailures": JSON(failures(interval: interval, now: now)),
+            "alive": .bool(isReady && isRunning),
+            "consecutiveFailures": JSON(failures(interval: interval, grace: grace, now: now)),
             "instanceId": .string(id),
         ]
         guard let readySince else { return result }
         if isReady {
             result["firstSuccess"] = .string(readySince.milliText)
             result["lastSuccess"] = .string(readySince.milliText)
-        } else if isRunning, failures(interval: interval, now: now) > 0 {
+        } else if isRunning, failures(interval: interval, grace: grace, now: now) > 0 {
             result["lastFailure"] = .string(readySince.milliText)
             result["lastFailureCause"] = "the check did not succeed"
         }
         return result
     }
 
-    /// Checks in a row that failed until now: their interval goes into the time since it was last ready.
-    func failures(interval: Double, now: Timestamp) -> Int {
+    /// Checks in a row that failed until now: their interval goes into the time since it was last ready. Failures before the
+    /// first success count when the grace period is over.
+    func failures(interval: Double, grace: Double, now: Timestamp) -> Int {
         guard isRunning, !isReady, let started = startedAt else { return 0 }
-        let since = max(readySince ?? started, started)
+        let since = hasFailed ? max(readySince ?? started, started) : started + .seconds(grace)
         let seconds = (now - since) / .seconds(1)
-        return max(0, Int(seconds / max(interval, 0.1)))
+        return max(0, Int((seconds / max(interval, 0.1)).rounded(.up)))
     }
 
     /// When it is killed for failing its checks unless one succeeds before; nil: never.

@@ -24,6 +24,8 @@ enum MarathonNames {
     static let volumesAnnotation = "marathon.apus.dev/volumes"
     /// A ConfigMap in `kube-system` whose keys are further names of the pod network.
     static let networks = "virtual-networks"
+    /// Annotation of pods that cannot start: why.
+    static let failureAnnotation = "marathon.apus.dev/launch-failure"
     /// Annotation of claims: how often their instance was started.
     static let attemptAnnotation = "marathon.apus.dev/attempt"
     /// Condition of pods: what the health check at a place says, when Marathon runs it itself.
@@ -71,6 +73,10 @@ final class Instance: Sendable {
     let isTerminating: Bool
     /// Why Marathon killed it; nil: it did not.
     let killReason: String?
+    /// Why it cannot start; nil: nothing is known to hinder it.
+    let launchFailure: String?
+    /// The failure is noted on the pod, which ends for it.
+    let isLaunchGivenUp: Bool
     let stagedAt: Timestamp
     /// When it was bound to a node.
     let readySince: Timestamp?
@@ -129,6 +135,9 @@ final class Instance: Sendable {
         }
         isTerminating = object.metadata.isTerminating
         killReason = annotations[MesosNames.killAnnotation].string
+        let failure = annotations[MarathonNames.failureAnnotation].string
+        launchFailure = failure ?? Self.launchFailure(status)
+        isLaunchGivenUp = failure != nil
         stagedAt = object.metadata.creationTimestamp ?? .now
         let phase = status["phase"].string ?? "Pending"
         isFinished = phase == "Succeeded" || phase == "Failed"
@@ -162,6 +171,20 @@ final class Instance: Sendable {
         tasks = Self.tasks(tree, status, [isTerminating, isFinished], node: node)
     }
 
+    /// Reasons to wait that no waiting ends.
+    private static let hopeless: Set<String> = [
+        "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
+        "CreateContainerError", "RunContainerError",
+    ]
+    private static func launchFailure(_ status: JSON) -> String? {
+        for entry in status["containerStatuses"].elements {
+            let waiting = entry["state"]["waiting"]
+            guard let reason = waiting["reason"].string, hopeless.contains(reason) else { continue }
+            return "Failed to launch container: " + (waiting["message"].string ?? reason)
+        }
+        return nil
+    }
+
     private static func tasks(_ tree: JSON, _ status: JSON, _ flags: [Bool], node: String) -> [Task] {
         let names = tree["metadata"]["annotations"][MarathonNames.tasksAnnotation].string.flatMap {
             try? JSON.parse($0.utf8)
@@ -176,7 +199,10 @@ final class Instance: Sendable {
                 startedAt: nil, finishedAt: nil, exitCode: nil, containerID: entry["containerID"].string ?? "",
                 isReady: entry["ready"].bool ?? false)
             Self.fill(&task, entry["state"], status, isTerminating: flags[0], isFinished: flags[1])
-            if node.isEmpty, task.state == "TASK_STAGING" { task.state = "TASK_STAGING" }
+            if let failure = tree["metadata"]["annotations"][MarathonNames.failureAnnotation].string, flags[1] {
+                task.state = "TASK_FAILED"
+                task.message = failure
+            }
             return task
         }
     }

@@ -5,24 +5,23 @@ import ObjectModel
 enum TaskJSON {
     /// Where a task is reached by itself: the address of the pod.
     static func addresses(_ instance: Instance) -> JSON {
-        let address = instance.podIP.isEmpty ? instance.host : instance.podIP
+        let address = instance.podIP
         guard !address.isEmpty, instance.isBound else { return [] }
         return [["ipAddress": .string(address), "protocol": address.contains(":") ? "IPv6" : "IPv4"]]
     }
 
-    static func task(_ task: Instance.Task, of instance: Instance, _ spec: RunSpec?, nodes: (String) -> NodeView?)
-        -> JSON
-    {
+    static func task(_ task: Instance.Task, of instance: Instance, _ spec: RunSpec?, _ state: MarathonState) -> JSON {
         var json: JSON = [
             "ipAddresses": addresses(instance), "stagedAt": .string(instance.stagedAt.milliText),
             "state": .string(task.state), "ports": .array(instance.ports.map { JSON($0) }),
             "version": .string(instance.version), "id": .string(task.id), "appId": .string(instance.spec.text),
-            "slaveId": .string(instance.agentID), "host": .string(instance.host), "role": .string(instance.role),
+            "slaveId": .string(state.agentID(of: instance)), "host": .string(state.host(of: instance)),
+            "role": .string(instance.role),
             "servicePorts": .array((spec?.servicePorts ?? []).map { JSON($0) }),
             "localVolumes": .array(instance.localVolumes),
         ]
         if let started = task.startedAt { json["startedAt"] = .string(started.milliText) }
-        let node = nodes(instance.node)
+        let node = state.nodes[ObjectKey(name: instance.node)]
         json.setMember("region", node?.region.map(JSON.string))
         json.setMember("zone", node?.zone.map(JSON.string))
         if let spec {
@@ -33,7 +32,7 @@ enum TaskJSON {
     }
 
     /// The last failure among instances that ended, as apps embed it.
-    static func lastFailure(_ instances: [Instance]) -> JSON? {
+    static func lastFailure(_ instances: [Instance], _ state: MarathonState) -> JSON? {
         var found: (at: Timestamp, instance: Instance, task: Instance.Task)?
         for instance in instances where instance.isTerminal && instance.killReason == nil {
             for task in instance.tasks where task.state == "TASK_FAILED" {
@@ -46,10 +45,10 @@ enum TaskJSON {
         }
         guard let found else { return nil }
         return [
-            "appId": .string(found.instance.spec.text), "host": .string(found.instance.host),
+            "appId": .string(found.instance.spec.text), "host": .string(state.host(of: found.instance)),
             "message": .string(found.task.message), "state": .string(found.task.state),
             "taskId": .string(found.task.id), "timestamp": .string(found.at.milliText),
-            "version": .string(found.instance.version), "slaveId": .string(found.instance.agentID),
+            "version": .string(found.instance.version), "slaveId": .string(state.agentID(of: found.instance)),
         ]
     }
 }

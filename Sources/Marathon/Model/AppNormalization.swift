@@ -2,6 +2,25 @@ import JSON
 
 /// Makes app definitions whole: old forms become today's, defaults are filled in.
 enum AppNormalization {
+    /// Seconds before the first check of health, as they are answered when nobody asked for others.
+    static let standardDelay = 15
+
+    /// - Throws: `MarathonError` 422 when a document says the same thing in its old and in its new form.
+    static func checkForms(_ document: JSON) throws(MarathonError) {
+        func isGiven(_ json: JSON) -> Bool { !json.isNull && json.array?.isEmpty != true }
+        if isGiven(document["uris"]), isGiven(document["fetch"]) {
+            throw .invalid("/uris", "may not be set in conjunction with fetch")
+        }
+        if isGiven(document["ports"]), isGiven(document["portDefinitions"]) {
+            throw .invalid("/", "cannot specify both ports and port definitions")
+        }
+        guard isGiven(document["networks"]) else { return }
+        if !document["container"]["docker"]["network"].isNull {
+            throw .invalid("/", "must not specify both container.docker.network and networks")
+        }
+        if !document["ipAddress"].isNull { throw .invalid("/", "must not specify both networks and ipAddress") }
+    }
+
     /// What an update of today's form says; members that are absent stay as they were.
     ///
     /// - Parameter update: a document of the app shape.
@@ -94,7 +113,7 @@ enum AppNormalization {
         fill("requirePorts", false)
         fill("killSelection", "YOUNGEST_FIRST")
         fill("role", .string(role))
-        for key in ["env", "labels"] where app[key].isNull { app[key] = .object([:]) }
+        fill("labels", .object([:]))
         completeContainer(&app)
         let isHost = (app["networks"][0]["mode"].string ?? "host") == "host"
         if isHost {
@@ -118,7 +137,7 @@ enum AppNormalization {
             "args", "fetch", "constraints", "healthChecks", "readinessChecks", "dependencies", "acceptedResourceRoles",
         ]
         where app[key].array?.isEmpty == true { app.removeMember(key) }
-        if app["secrets"].object?.isEmpty == true { app.removeMember("secrets") }
+        for key in ["env", "secrets"] where app[key].object?.isEmpty == true { app.removeMember(key) }
         return app
     }
 
@@ -194,6 +213,8 @@ enum AppNormalization {
                 if check["port"].isNull { fill(&check, [("portIndex", 0)]) }
             }
             if word == "HTTP" || word == "HTTPS" { fill(&check, [("ignoreHttp1xx", false)]) }
+            // What everybody gets is answered, not stored: clients send back what they were answered.
+            if check["delaySeconds"].int == Self.standardDelay { check.removeMember("delaySeconds") }
         }
         map("readinessChecks") { check in
             fill(

@@ -33,7 +33,7 @@ struct AppValidation {
     }
 
     private mutating func identity(_ app: RunSpec) {
-        if app.id.isRoot { fail("/id", "must not be empty") }
+        if app.id.isRoot { fail("/id", "Path must contain at least one path element") }
         if let problem = app.id.problem { fail("/id", problem) }
         for (index, dependency) in app.dependencies.enumerated() {
             if let problem = dependency.problem { fail("/dependencies(\(index))", problem) }
@@ -59,7 +59,9 @@ struct AppValidation {
         }
         for key in ["cpus", "mem"] {
             if let limit = json["resourceLimits"][key].double, limit < json[key].double ?? 0 {
-                fail("/resourceLimits/\(key)", "must be greater than or equal to \(json[key])")
+                fail(
+                    "/resourceLimits/\(key)",
+                    "resource limit must be greater than or equal to requested resource (\(json[key]))")
             }
         }
         for (index, fetch) in json["fetch"].elements.enumerated() where fetch["uri"].string?.isEmpty ?? true {
@@ -75,21 +77,28 @@ struct AppValidation {
     private mutating func networks(_ app: RunSpec) {
         let networks = app.json["networks"].elements
         let modes = Set(networks.compactMap { $0["mode"].string })
-        if modes.count > 1 { fail("/networks", "networks of different modes may not be mixed") }
-        if networks.count > 1, modes != ["container"] { fail("/networks", "may not have more than one such network") }
-        for (index, network) in networks.enumerated() {
-            if network["mode"].string != "container" {
-                if !network["name"].isNull {
-                    fail("/networks(\(index))/name", "is allowed for container networks only")
-                }
+        if modes.count > 1 || (networks.count > 1 && modes != ["container"]) {
+            fail(
+                "/networks",
+                "May specify a single host network, single bridge network, or else 1-to-n container networks")
+        }
+        for network in networks {
+            switch network["mode"].string {
+            case "host" where !network["name"].isNull || network["labels"].object?.isEmpty == false:
+                fail("/networks", "Host networks may not have names or labels")
+            case "container/bridge" where !network["name"].isNull:
+                fail("/networks", "Bridge networks may not have names")
+            default: continue
             }
         }
+        let named = networks.compactMap { $0["name"].string }
+        if Set(named).count != named.count { fail("/networks", "Duplicate networks are not allowed") }
         if app.isHostNetwork {
             if !app.container["portMappings"].elements.isEmpty {
-                fail("/container/portMappings", "may not be used with host networking: use portDefinitions")
+                fail("/", "portMappings are not allowed with host-networking")
             }
         } else if !app.json["portDefinitions"].elements.isEmpty {
-            fail("/portDefinitions", "may not be used with container networking: use container.portMappings")
+            fail("/", "portDefinitions are only allowed with host-networking")
         }
         var names: Set<String> = []
         let base = app.isHostNetwork ? "/portDefinitions" : "/container/portMappings"
@@ -193,14 +202,12 @@ struct AppValidation {
         if let strategy = app.json["unreachableStrategy"].string {
             if strategy != "disabled" { fail("/unreachableStrategy", "must be an object or \"disabled\"") }
         } else if let strategy = app.unreachable {
-            if app.isResident {
-                fail(
-                    "/unreachableStrategy",
-                    "unreachableStrategy must be set to \"disabled\" for apps with persistent volumes")
-            }
+            if app.isResident { fail("/", "unreachableStrategy must be disabled for resident tasks") }
             if strategy.expungeAfter < strategy.inactiveAfter {
                 fail(
-                    "/unreachableStrategy/expungeAfterSeconds", "must be greater than or equal to inactiveAfterSeconds")
+                    "/unreachableStrategy/inactiveAfterSeconds",
+                    "inactiveAfterSeconds (\(Int(strategy.inactiveAfter))) must be less or equal to "
+                        + "expungeAfterSeconds, which is \(Int(strategy.expungeAfter))")
             }
         }
         if app.isResident, app.maximumOverCapacity != 0 {
@@ -227,17 +234,19 @@ struct AppValidation {
             }
             let value = parts.count > 2 ? parts[2] : nil
             switch parts[1] {
-            case "UNIQUE": if value != nil { fail(path, "Value specified but not used") }
+            case "UNIQUE": if value != nil { fail(path, "UNIQUE does not accept a value") }
             case "CLUSTER": break
             case "GROUP_BY":
-                if let value, (Int(value) ?? 0) < 1 { fail(path, "Value was specified but is not a number") }
+                if let value, (Int(value) ?? 0) < 1 {
+                    fail(path, "GROUP BY must define an integer value or else no value at all")
+                }
             case "MAX_PER":
                 if value.flatMap({ Int($0) }).map({ $0 < 1 }) ?? true {
-                    fail(path, "Value was not specified or is not a number")
+                    fail(path, "MAX_PER requires an integer value")
                 }
             case "LIKE", "UNLIKE":
-                guard let value else {
-                    fail(path, "A regular expression value must be provided")
+                guard let value, !value.isEmpty else {
+                    fail(path, "LIKE and UNLIKE require a non-empty, regular expression value")
                     continue
                 }
                 do throws(PatternProblem) {
@@ -245,9 +254,15 @@ struct AppValidation {
                 } catch {
                     fail(path, "'\(value)' is not a valid regular expression: \(error)")
                 }
-            case "IS": if value == nil { fail(path, "IS requires a value") }
+            case "IS":
+                if value?.isEmpty ?? true { fail(path, "IS requires a value") }
+                if let first = value?.first, "[{".contains(first) {
+                    fail(path, "IS only supports Mesos text and float values")
+                }
             default:
-                fail(path, "Operator must be one of the following: \(Constraint.operators.joined(separator: ", "))")
+                fail(
+                    path,
+                    "operator must be one of the following UNIQUE, CLUSTER, GROUP_BY, LIKE, MAX_PER, UNLIKE or IS")
             }
         }
     }
@@ -259,7 +274,7 @@ struct AppValidation {
             if containerPath.isEmpty { fail("\(path)/containerPath", "must not be empty") }
             if !volume["persistent"].isNull {
                 if containerPath.contains("/") {
-                    fail("\(path)/containerPath", "must be a name in the sandbox, without '/'")
+                    fail("\(path)/containerPath", "value must not contain \"/\"")
                 }
                 if volume["persistent"]["size"].int == nil { fail("\(path)/persistent/size", "must be given") }
                 if let type = volume["persistent"]["type"].string, type != "root" {
@@ -274,13 +289,30 @@ struct AppValidation {
     }
 
     mutating func secrets(_ environment: JSON, _ secrets: JSON, _ base: String) {
-        for (name, value) in environment.members {
+        for (index, (name, value)) in environment.members.enumerated() {
+            if name.isEmpty { fail("\(base)/keys(\(index))", "must not be empty") }
+            // Apps have had other names for long.
+            if base == "/environment", !Self.isVariable(name) {
+                fail(
+                    "\(base)/keys(\(index))",
+                    "must contain only alphanumeric chars or underscore, must not begin with a number, and must be 254 "
+                        + "chars or less")
+            }
             guard let key = value["secret"].string else { continue }
             if secrets[key].isNull { fail("\(base)/\(name)", "references an undefined secret named '\(key)'") }
         }
         for (name, secret) in secrets.members where secret["source"].string?.isEmpty ?? true {
             fail("/secrets/\(name)/source", "must not be empty")
         }
+    }
+
+    private static func isVariable(_ name: String) -> Bool {
+        guard let first = name.utf8.first, name.utf8.count <= 254 else { return false }
+        func isLetter(_ byte: UInt8) -> Bool {
+            byte == UInt8(ascii: "_") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+        }
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        return isLetter(first) && name.utf8.allSatisfy { isLetter($0) || digits.contains($0) }
     }
 
     private mutating func extensions(_ app: RunSpec) {

@@ -12,6 +12,7 @@ enum Documents {
         switch kind {
         case .app:
             try Shapes.app.check(document)
+            try AppNormalization.checkForms(document)
             let json = AppNormalization.complete(AppNormalization.modernized(document), id: id, role: role)
             let spec = RunSpec(kind: .app, json: json)
             try AppValidation.check(spec, networks: definitions.networkNames)
@@ -31,6 +32,7 @@ enum Documents {
         _ existing: RunSpec, with update: JSON, isPartial: Bool, in definitions: any Definitions
     ) throws(MarathonError) -> RunSpec {
         try Shapes.app.check(update)
+        try AppNormalization.checkForms(update)
         guard isPartial else {
             return try complete(update, kind: .app, id: existing.id, role: existing.role, in: definitions)
         }

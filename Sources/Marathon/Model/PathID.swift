@@ -59,7 +59,7 @@ struct PathID: Hashable, Sendable, Comparable, CustomStringConvertible {
         for segment in segments {
             for part in segment.split(separator: ".", omittingEmptySubsequences: false) where !Self.isLabel(part) {
                 return "must fully match regular expression "
-                    + "'^(([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])\\.)*([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])$'"
+                    + "'^(([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])\\.)*([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])|(\\.|\\.\\.)$'"
             }
         }
         if let last = segments.last, Self.reserved.contains(last) {

@@ -52,6 +52,9 @@ enum PodNormalization {
                             ("gracePeriodSeconds", 300), ("intervalSeconds", 60), ("maxConsecutiveFailures", 3),
                             ("timeoutSeconds", 20),
                         ])
+                    if check["delaySeconds"].int == AppNormalization.standardDelay {
+                        check.removeMember("delaySeconds")
+                    }
                     container["healthCheck"] = check
                 }
                 container["endpoints"] = .array(
@@ -82,9 +85,9 @@ enum PodNormalization {
             let path = "/containers(\(index))"
             let name = container["name"].string ?? ""
             if PathID(name).problem != nil || name.contains("/") || name.contains(".") || name.isEmpty {
-                fail("\(path)/name", "must contain lower case letters, digits and dashes only")
+                fail("\(path)/name", "must contain only alphanumeric chars or hyphens, and must begin with a letter")
             }
-            if !names.insert(name).inserted { fail("/containers", "container names are unique") }
+            if !names.insert(name).inserted { fail("/containers", "container names must be unique") }
             if (container["resources"]["cpus"].double ?? 0) < 0.001 {
                 fail("\(path)/resources/cpus", "must be greater than or equal to 0.001")
             }
@@ -97,7 +100,9 @@ enum PodNormalization {
             if !container["check"].isNull { fail("\(path)/check", "generic checks are not supported: use healthCheck") }
             for (number, endpoint) in container["endpoints"].elements.enumerated() {
                 let at = "\(path)/endpoints(\(number))"
-                if !endpoints.insert(endpoint["name"].string ?? "").inserted { fail(at, "endpoint names are unique") }
+                if !endpoints.insert(endpoint["name"].string ?? "").inserted {
+                    fail(at, "endpoint names must be unique across all containers")
+                }
                 if pod.isHostNetwork, !endpoint["containerPort"].isNull {
                     fail("\(at)/containerPort", "is not allowed when using host-mode networking")
                 }
@@ -108,19 +113,19 @@ enum PodNormalization {
             let own = Set(container["endpoints"].elements.compactMap { $0["name"].string })
             for word in ["http", "tcp"] {
                 if let name = container["healthCheck"][word]["endpoint"].string, !own.contains(name) {
-                    fail("\(path)/healthCheck/\(word)/endpoint", "health check endpoint '\(name)' is not declared")
+                    fail("\(path)/healthCheck/\(word)/endpoint", "contained in the container endpoints")
                 }
             }
             for (number, mount) in container["volumeMounts"].elements.enumerated() {
                 let volume = mount["name"].string ?? ""
                 mounted.insert(volume)
                 if !volumes.contains(volume) {
-                    fail("\(path)/volumeMounts(\(number))/name", "volume \(volume) is not declared")
+                    fail("\(path)/volumeMounts(\(number))/name", "Referenced Volume in VolumeMount should exist")
                 }
             }
         }
         for name in volumes.subtracting(mounted).sorted() {
-            fail("/volumes", "volume \(name) is not referenced by any container")
+            fail("/volumes", "volume must be referenced by at least one container: \(name)")
         }
         for (index, volume) in pod.json["volumes"].elements.enumerated() where !volume["persistent"].isNull {
             if (volume["persistent"]["size"].int ?? 0) < 1 {

@@ -125,6 +125,8 @@ struct RunSpec: Sendable {
         var json = json
         for key in ["version", "versionInfo", "instances"] { json.removeMember(key) }
         json["scaling"].removeMember("instances")
+        // Definitions of before say so of what is not there.
+        if json["env"].object?.isEmpty == true { json.removeMember("env") }
         return json
     }
 
@@ -135,10 +137,31 @@ struct RunSpec: Sendable {
 
     /// The definition as it is answered: pods do not show the book-keeping.
     var document: JSON {
-        guard kind == .pod else { return json }
         var json = json
+        guard kind == .pod else {
+            if !healthChecks.isEmpty { json["healthChecks"] = .array(healthChecks.map(Self.answered)) }
+            return json
+        }
         json.removeMember("versionInfo")
+        let containers = json["containers"].elements
+        if containers.contains(where: { !$0["healthCheck"].isNull }) {
+            json["containers"] = .array(
+                containers.map { container in
+                    var container = container
+                    if !container["healthCheck"].isNull {
+                        container["healthCheck"] = Self.answered(container["healthCheck"])
+                    }
+                    return container
+                })
+        }
         return json
+    }
+
+    /// A health check as it is answered.
+    static func answered(_ check: JSON) -> JSON {
+        var check = check
+        if check["delaySeconds"].isNull { check["delaySeconds"] = JSON(AppNormalization.standardDelay) }
+        return check
     }
 
     // MARK: Extensions

@@ -68,8 +68,19 @@ actor Changes {
     ) async throws -> Result {
         try await alone {
             let version = clock.next()
-            let change = try await completed(try make(state, version), version, permissions)
-            return try await commit(change, version, what, force: force)
+            let asked = try make(state, version)
+            do {
+                let change = try await completed(asked, version, permissions)
+                return try await commit(change, version, what, force: force, group: asked.group)
+            } catch let error as MarathonError {
+                bus.publish(
+                    "group_change_failed",
+                    [
+                        "groupId": .string(asked.group.text), "version": .string(version),
+                        "reason": .string(error.message),
+                    ])
+                throw error
+            }
         }
     }
 
@@ -145,7 +156,7 @@ actor Changes {
     }
 
     private func commit(
-        _ change: DefinitionChange, _ version: String, _ what: String, force: Bool
+        _ change: DefinitionChange, _ version: String, _ what: String, force: Bool, group: PathID? = nil
     ) async throws -> Result {
         let steps = try DeploymentPlan.steps(from: state, change)
         let touched = Set(change.specs.keys).union(change.restarts)
@@ -164,6 +175,7 @@ actor Changes {
                 try await drop(deployment, reason: "cancelled by deployment \(id)")
             }
         }
+        let checks = HealthCheckChanges(from: state, change)
         let object: Object
         do {
             object = try await client.create(MesosNames.marathonDeployments, manifest)
@@ -172,12 +184,13 @@ actor Changes {
         }
         let deployment = Deployment(object)
         try await apply(deployment)
+        checks.publish(on: bus)
         bus.publish(
             "deployment_info",
             ["plan": deployment.plan, "currentStep": ["actions": .array((steps.first ?? []).map(\.json))]])
-        for group in change.groups.keys.sorted() {
-            bus.publish("group_change_success", ["groupId": .string(group.text), "version": .string(version)])
-        }
+        bus.publish(
+            "group_change_success",
+            ["groupId": .string((group ?? change.group).text), "version": .string(version)])
         return Result(version: version, deployment: id)
     }
 

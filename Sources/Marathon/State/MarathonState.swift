@@ -17,6 +17,8 @@ struct NodeView: Sendable {
     var isSchedulable: Bool
     var region: String?
     var zone: String?
+    /// The address under which its host ports are reached; empty: not known yet.
+    var address: String
 
     init(_ object: Object) {
         let tree = object.tree
@@ -28,6 +30,8 @@ struct NodeView: Sendable {
         isSchedulable = tree["spec"]["unschedulable"].bool != true && ready?["status"].string == "True"
         region = object.metadata.labels["topology.kubernetes.io/region"]
         zone = object.metadata.labels["topology.kubernetes.io/zone"]
+        address =
+            tree["status"]["addresses"].elements.first { $0["type"].string == "InternalIP" }?["address"].string ?? ""
     }
 }
 
@@ -41,6 +45,8 @@ final class MarathonState: Definitions {
     let instances: Informer<Instance>
     let nodes: Informer<NodeView>
     let claims: Informer<VolumeClaim>
+    /// Ids that the Mesos window gave to nodes, by name of the node; it may not be served at all.
+    private let agents: Informer<String>
     private let networks: Informer<Set<String>>
     private let appsByID: InformerIndex<StoredSpec, PathID>
     private let podsByID: InformerIndex<StoredSpec, PathID>
@@ -64,6 +70,7 @@ final class MarathonState: Definitions {
         instances = Informer(.pods, client: client, options: marked, logger: logger) { Instance($0) }
         nodes = Informer(.nodes, client: client, logger: logger) { NodeView($0) }
         claims = Informer(.persistentVolumeClaims, client: client, options: marked, logger: logger) { VolumeClaim($0) }
+        agents = Informer(MesosNames.agents, client: client, logger: logger) { $0.tree["spec"]["id"].string ?? "" }
         networks = Informer(
             .configMaps, client: client,
             namespace: "kube-system",
@@ -85,7 +92,9 @@ final class MarathonState: Definitions {
         claimsBySpec = InformerIndex(claims) { [$0.spec] }
     }
 
-    var services: [any Service] { [apps, pods, groups, deployments, versions, instances, nodes, claims, networks] }
+    var services: [any Service] {
+        [apps, pods, groups, deployments, versions, instances, nodes, claims, networks, agents]
+    }
 
     func waitUntilSynced() async {
         await apps.waitUntilSynced()
@@ -145,6 +154,19 @@ final class MarathonState: Definitions {
     }
 
     // MARK: What runs
+
+    /// The agent on which an instance runs, as the Mesos window calls it; the node's name where nobody named it.
+    func agentID(of instance: Instance) -> String {
+        guard instance.agentID == instance.node else { return instance.agentID }
+        let known = agents[ObjectKey(name: instance.node)] ?? ""
+        return known.isEmpty ? instance.node : known
+    }
+    /// Where the host ports of an instance are reached.
+    func host(of instance: Instance) -> String {
+        guard instance.host == instance.node else { return instance.host }
+        let known = nodes[ObjectKey(name: instance.node)]?.address ?? ""
+        return known.isEmpty ? instance.host : known
+    }
 
     func instances(of id: PathID) -> [Instance] { instancesBySpec[id] }
     /// Persistent volumes of an app's or pod's instances, also of those that do not run.
