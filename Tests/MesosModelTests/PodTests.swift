@@ -129,6 +129,12 @@ import Testing
         #expect(memory.status["limitation"]["resources"][0]["name"] == "mem")
         let image = try projected { status(["waiting": ["reason": "ImagePullBackOff", "message": "no"]], &$0) }
         #expect(image.passed == [.failed] && image.status["reason"] == "REASON_CONTAINER_LAUNCH_FAILED")
+        let refused = try projected {
+            status(["waiting": ["reason": "ContainerCreating"]], &$0)
+            $0["status"]["phase"] = "Failed"
+            $0["status"]["message"] = "The node had condition: [DiskPressure]."
+        }
+        #expect(refused.passed == [.failed] && refused.status["message"] == "The node had condition: [DiskPressure].")
         // The same pod gives the same acknowledgement, every state one of its own.
         #expect(running.uuid(of: .running) == finished.uuid(of: .running))
         #expect(finished.uuid(of: .running) != finished.uuid(of: .finished))

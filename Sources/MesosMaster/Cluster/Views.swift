@@ -78,8 +78,9 @@ public struct MasterNode: Sendable, Hashable {
             } && !object.metadata.isTerminating
         let isTainted = tree["spec"]["taints"].elements.contains {
             ["NoSchedule", "NoExecute"].contains($0["effect"].string ?? "")
-                // Nodes that lag behind carry these; readiness says it already.
-                && !($0["key"].string ?? "").hasPrefix("node.kubernetes.io/")
+                // Nodes that lag behind carry these, and readiness says it already; but one under pressure takes no pod.
+                && (!($0["key"].string ?? "").hasPrefix("node.kubernetes.io/")
+                    || $0["key"].string?.hasSuffix("-pressure") == true)
         }
         isSchedulable = tree["spec"]["unschedulable"].bool != true && !isTainted
         allocatable = ResourceVector(tree["status"]["allocatable"])

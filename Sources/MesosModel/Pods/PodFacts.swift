@@ -64,8 +64,11 @@ struct PodFacts: Sendable {
     /// A container's facts by its name.
     func container(_ name: String) -> ContainerFacts {
         let entry = status["containerStatuses"].elements.first { $0["name"].string == name }
-        if let entry { return ContainerFacts(entry) }
-        return withoutStatus
+        guard let entry else { return withoutStatus }
+        let facts = ContainerFacts(entry)
+        // A node that refuses or evicts a pod leaves what it never began waiting.
+        if phase == "Failed", facts.phase == .waiting || facts.phase == .created { return withoutStatus }
+        return facts
     }
 
     private var withoutStatus: ContainerFacts {
