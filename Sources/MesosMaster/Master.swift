@@ -59,7 +59,8 @@ public final class Master: Service, MasterGateway {
     let writes = WorkQueue<Write>()
     let launches: LaunchQueue
     private let inbox = MasterInbox()
-    private let needsAllocation = Atomic<Bool>(false)
+    /// Since when a cycle of the allocator is wished for.
+    private let allocationWish = Mutex<ContinuousClock.Instant?>(nil)
     private let observers = Mutex<(next: Int, handlers: [Int: @Sendable (MasterEvent) -> Void])>((0, [:]))
     private let agents = Mutex<(any AgentGateway)?>(nil)
     private let (calls, callQueue) = AsyncStream.makeStream(
@@ -237,7 +238,7 @@ public final class Master: Service, MasterGateway {
     }
 
     private func requestAllocation() {
-        needsAllocation.store(true, ordering: .relaxed)
+        allocationWish.withLock { $0 = $0 ?? .now }
         // Every time: a poke that came before the loop began to wait may have been taken with what the inbox held.
         inbox.poke()
     }
@@ -298,7 +299,7 @@ public final class Master: Service, MasterGateway {
             await inbox.wait()
             let contents = inbox.take()
             if !contents.isEmpty { transact { Self.apply(contents, to: &$0) } }
-            guard needsAllocation.load(ordering: .relaxed) else { continue }
+            guard let wish = allocationWish.withLock({ $0 }) else { continue }
             // Many small changes are one round, and rounds that take long are rarer.
             let due = last + max(.milliseconds(20), min(took * 10, .milliseconds(200)))
             if clock.now < due {
@@ -306,8 +307,11 @@ public final class Master: Service, MasterGateway {
                 continue
             }
             last = clock.now
-            needsAllocation.store(false, ordering: .relaxed)
-            transact { $0.allocate() }
+            allocationWish.withLock { $0 = nil }
+            transact { state in
+                state.allocationLatencies.add(last - wish)
+                state.allocate()
+            }
             took = clock.now - last
         }
     }

@@ -155,6 +155,8 @@ def test_quotas_by_the_old_endpoint_and_what_is_refused(mesos):
     assert status["infos"][0]["role"] == "old" and status["configs"][0]["limits"]["cpus"]["value"] == 1
     assert mesos.call("GET_QUOTA")["status"]["infos"][0]["guarantee"][0]["scalar"]["value"] == 1
     huge = [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1000}}]
+    assert refusal(request) == 400, "the old endpoint changes no quota that is there"
+    mesos.ask("/quota/old", method="DELETE")
     assert refusal(lambda: request(guarantee=huge)) == 400
     request(guarantee=huge, force=True)
     assert refusal(lambda: request(guarantee=[])) == 400

@@ -64,8 +64,8 @@ struct AcceptTests {
             (changed { $0["agent_id"] = Message.id("S9") }, "invalid agent"),
             (changed { $0["resources"] = [] }, "no resources"),
             (changed { $0["resources"] = [Make.scalar("cpus", -1)] }, "invalid resources"),
-            (changed { $0["resources"] = [Make.scalar("cpus", 99)] }, "more resources"),
-            (changed { $0["resources"] = [Make.scalar("cpus", 1, reservedFor: "r")] }, "more resources"),
+            (changed { $0["resources"] = [Make.scalar("cpus", 99)] }, "more than available"),
+            (changed { $0["resources"] = [Make.scalar("cpus", 1, reservedFor: "r")] }, "more than available"),
             (changed { $0["resources"][0]["allocation_info"] = ["role": "x"] }, "allocated to role 'x'"),
             (changed { $0.removeMember("command") }, "CommandInfo or ExecutorInfo"),
             (changed { $0["executor"] = ["executor_id": Message.id("e")] }, "CommandInfo or ExecutorInfo"),
@@ -73,8 +73,18 @@ struct AcceptTests {
             (changed { $0["kill_policy"] = ["grace_period": ["nanoseconds": -1]] }, "grace_period"),
             (changed { $0["max_completion_time"] = ["nanoseconds": -1] }, "max_completion_time"),
             (changed { $0["limits"] = ["cpus": ["value": Message.double(0.1)]] }, "limit"),
-            (changed { $0["limits"] = ["disk": ["value": 1]] }, "limits are supported"),
+            (changed { $0["limits"] = ["disk": ["value": 1]] }, "Only cpus and mem"),
+            (changed { $0["limits"] = ["mem": ["value": 1], "cpus": ["value": "Infinity"]] }, "memory limit"),
             (changed { $0["container"] = ["type": "DOCKER"] }, "DockerInfo"),
+            (changed { $0["health_check"] = ["command": ["value": "true"]] }, "HealthCheck must specify 'type'"),
+            (
+                changed { $0["health_check"] = ["type": "HTTP", "http": ["port": 1, "path": "x"]] },
+                "must start with '/'"
+            ),
+            (changed { $0["check"] = ["type": "COMMAND", "command": ["command": [:]]] }, "'shell command'"),
+            (changed { $0["check"] = ["type": "TCP", "tcp": ["port": 1], "timeout_seconds": -1] }, "non-negative"),
+            (changed { $0["container"]["volumes"] = [["source": ["type": "HOST_PATH"]]] }, "'source.host_path'"),
+            (changed { $0["command"]["environment"] = ["variables": [["name": "A"]]] }, "must have a value set"),
             (changed { $0["data"] = .string(String(repeating: "A", count: 300_000)) }, "bytes"),
             (
                 changed { $0["command"]["environment"] = ["variables": [["name": "A=B", "value": "x"]]] },
@@ -155,7 +165,7 @@ struct AcceptTests {
                 test.events("UPDATE_OPERATION_STATUS", of: id).compactMap {
                     $0["status"]["operation_id"]["value"].string
                 })
-                == ["op2", "op3"])
+                == ["op2"])
         // A task on the volume, and nothing of it can be taken away meanwhile.
         var task = Make.task("t")
         task["resources"] = [Make.scalar("mem", 64), reserved("cpus", 1), volume]
@@ -191,6 +201,30 @@ struct AcceptTests {
         #expect(test.ledger.claim(.reservation(id: "agent n0")) == nil)
     }
 
+    @Test("What the master refuses is told and kept nowhere: operations, users, ids on launches")
+    func refused() throws {
+        var test = TestState()
+        let id = test.subscribe(principal: "me")
+        let bad: JSON = [
+            "type": "RESERVE", "id": Message.id("op"),
+            "reserve": ["resources": [Make.scalar("cpus", 99, reservedFor: "r")]],
+        ]
+        var launch = Make.launch([Make.task("named")])
+        launch["id"] = Message.id("op")
+        var task = Make.task("foreign")
+        task["command"]["user"] = "root"
+        let offer = try #require(test.offers(to: id).first)
+        let launches = test.state.accept(
+            id, [Make.id(offer)], [bad, launch, Make.launch([task, Make.task("good")])], filters: [:],
+            refusals: ["root": "not root"])
+        #expect(launches.flatMap(\.tasks).map(\.taskID) == ["good"])
+        #expect(test.updates(of: id).map { $0["reason"] } == ["REASON_TASK_INVALID", "REASON_TASK_UNAUTHORIZED"])
+        _ = test.state.accept(id, [Make.id(offer)], [bad], filters: [:])
+        let statuses = test.events("UPDATE_OPERATION_STATUS", of: id).map { $0["status"] }
+        #expect(statuses.map { $0["state"] } == ["OPERATION_ERROR", "OPERATION_ERROR"])
+        #expect(statuses.allSatisfy { $0["uuid"].isNull } && test.state.operations.isEmpty)
+    }
+
     @Test("A task group is one pod with its executor's share; one bad task refuses all")
     func group() throws {
         var test = TestState()
@@ -214,7 +248,7 @@ struct AcceptTests {
             ).isEmpty)
         #expect(
             test.updates(of: id).compactMap { $0["reason"].string } == [
-                "REASON_TASK_GROUP_INVALID", "REASON_TASK_INVALID",
+                "REASON_TASK_GROUP_INVALID", "REASON_TASK_GROUP_INVALID",
             ])
         offer = try #require(test.offers(to: id).first)
         let launches = test.state.accept(

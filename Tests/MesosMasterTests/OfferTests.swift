@@ -219,6 +219,38 @@ struct OfferTests {
         }
         #expect(!test.state.tasks.isEmpty)
     }
+
+    @Test("Whoever uses a machine that goes is asked again when its answer is old, and after a failover")
+    func inverseOffers() throws {
+        var test = TestState()
+        let id = test.subscribe()
+        let offer = try #require(test.offers(to: id).first)
+        _ = test.state.accept(id, [Make.id(offer)], [Make.launch([Make.task("t")])], filters: [:])
+        func asked() -> [JSON] {
+            test.state.askForResources()
+            return test.events("INVERSE_OFFERS", of: id).flatMap { $0["inverse_offers"].elements }
+        }
+        test.state.set(
+            maintenance: [
+                "windows": [
+                    [
+                        "machine_ids": [["ip": "10.0.0.1"]],
+                        "unavailability": ["start": ["nanoseconds": 1]],
+                    ]
+                ]
+            ])
+        let first = try #require(asked().first)
+        #expect(first["url"]["path"] == "/slave(1)")
+        test.state.answerInverse(id, [Make.id(first)], accepts: false, filters: ["refuse_seconds": 60])
+        #expect(asked().isEmpty)
+        test.pass(61)
+        let second = try #require(asked().first)
+        test.subscribe(id: id)
+        let third = try #require(asked().first)
+        #expect(Make.id(third) != Make.id(second))
+        test.state.answerInverse(id, [Make.id(third)], accepts: true, filters: [:])
+        #expect(test.state.inverseAnswers["S0"]?.map(\.status) == ["ACCEPT"])
+    }
 }
 
 struct SeededGenerator: RandomNumberGenerator {

@@ -25,6 +25,8 @@ struct ReservationTests {
         test.addPod("web", namespace: "r", cpu: "2", claim: claim)
         let other = test.subscribe(roles: ["other"])
         #expect(test.offers(to: other).first.map { Make.resources($0).cpus } == 1)
+        // The pod runs on the reservation: it is used once.
+        #expect(QuotaRules(OperatorReads(test.state)).consumed(by: "r")["cpus"] == 3)
         let id = test.subscribe(roles: ["r"])
         test.state.withdrawOffers(of: other, tell: false)
         test.state.suppress(other, roles: [])

@@ -113,7 +113,7 @@ struct SchedulerAPITests {
                 #"{"type":"KILL",\#(own),"kill":{"task_id":"t"}}"#, #"{"type":"REVIVE"}"#,
                 #"{"type":"ACKNOWLEDGE",\#(own),"acknowledge":{"uuid":"***"}}"#,
                 #"{"type":"REVIVE","framework_id":{"value":"other"}}"#,
-                #"{"type":"SUPPRESS",\#(own),"suppress":{"roles":["other"]}}"#,
+                #"{"type":"ACKNOWLEDGE",\#(own),"acknowledge":{"task_id":{"value":"t"},"agent_id":{"value":"a"},"uuid":"AA=="}}"#,
                 #"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}"#,
                 String(repeating: "[", count: 100_000),
             ] {

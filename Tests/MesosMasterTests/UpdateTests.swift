@@ -132,4 +132,26 @@ struct UpdateTests {
         #expect(test.updates(of: id).last?["state"].string == "TASK_RUNNING")
         #expect(test.offers(to: id).count == 1)
     }
+
+    @Test("Draining gives no task more time than it asked for, and says why")
+    func draining() throws {
+        for (most, grace) in [(60.0, nil), (1.0, 1), (1e30, nil)] as [(Double, Int?)] {
+            var test = TestState()
+            let id = test.subscribe()
+            let offer = try #require(test.offers(to: id).first)
+            let launches = test.state.accept(id, [Make.id(offer)], [Make.launch([Make.task("t")])], filters: [:])
+            let pod = try #require(launches.first?.pod?.key)
+            let spec: JSON = [
+                "id": "S0", "state": "draining", "reserved": [], "volumes": [],
+                "drain": ["maxGracePeriodSeconds": Message.double(most)],
+            ]
+            test.state.set(
+                agentObject: AgentObject(
+                    Object([
+                        "apiVersion": "mesos.apus.dev/v1", "kind": "Agent", "metadata": ["name": "n0"], "spec": spec,
+                    ])), named: "n0")
+            let kill = try #require(test.state.pods[pod]?.kill)
+            #expect(kill.grace == grace && kill.reason.hasPrefix("REASON_AGENT_DRAINING"))
+        }
+    }
 }

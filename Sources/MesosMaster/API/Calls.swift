@@ -1,5 +1,24 @@
+import HTTPWindow
 import JSON
 import MesosModel
+
+/// What both APIs say of bodies that are none.
+enum Calls {
+    static let notAcceptable = "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'"
+
+    /// - Throws: `WindowError` 400, which tells text that is no JSON from JSON that is no such message.
+    static func decode(_ bytes: [UInt8], as message: String, _ format: MesosFormat) throws -> JSON {
+        do {
+            return try MesosCodec.decode(bytes, as: message, format: format)
+        } catch {
+            guard format == .json else { throw WindowError(400, "Failed to parse body into Call protobuf: \(error)") }
+            do { _ = try JSON.parse(bytes) } catch {
+                throw WindowError(400, "Failed to parse body into JSON: \(error)")
+            }
+            throw WindowError(400, "Failed to convert JSON into Call protobuf: \(error)")
+        }
+    }
+}
 
 /// Short ways to Mesos's messages.
 enum Message {

@@ -13,7 +13,8 @@ struct SchedulerAPI: Sendable {
     func answer(_ request: WindowRequest) async throws -> WindowResponse {
         guard request.method == "POST" else {
             return WindowResponse(
-                405, headers: [("Allow", "POST")], text: "Expecting one of { 'POST' }, but received '\(request.method)'"
+                405, headers: [("Allow", "POST")],
+                text: "Expecting one of { 'POST' }, but received '\(request.method)'."
             )
         }
         guard master.isRecovered else { throw WindowError(503, "Master has not finished recovery") }
@@ -24,15 +25,8 @@ struct SchedulerAPI: Sendable {
             throw WindowError(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
         }
         let bytes = try await request.body(limit: Self.maximumBytes)
-        let call: JSON
-        do {
-            call = try MesosCodec.decode(bytes, as: "mesos.v1.scheduler.Call", format: format)
-        } catch {
-            throw WindowError(400, "Failed to validate scheduler::Call: \(error)")
-        }
-        guard let name = call["type"].string else {
-            throw WindowError(400, "Failed to validate scheduler::Call: Expecting 'type' to be present")
-        }
+        let call = try Calls.decode(bytes, as: "mesos.v1.scheduler.Call", format)
+        guard let name = call["type"].string else { throw Self.invalid("Expecting 'type' to be present") }
         if name == "SUBSCRIBE" { return try await subscribe(call, request) }
         return try await perform(name, call, request)
     }
@@ -42,7 +36,7 @@ struct SchedulerAPI: Sendable {
     private func subscribe(_ call: JSON, _ request: WindowRequest) async throws -> WindowResponse {
         guard call["subscribe"].object != nil else { throw Self.invalid("Expecting 'subscribe' to be present") }
         guard let format = Self.acceptable(request.header("accept")) else {
-            throw WindowError(406, "Expecting 'Accept' to allow application/json or application/x-protobuf")
+            throw WindowError(406, Calls.notAcceptable)
         }
         if request.header("mesos-stream-id") != nil {
             throw WindowError(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header")
@@ -51,6 +45,9 @@ struct SchedulerAPI: Sendable {
         let (outer, inner) = (call["framework_id"]["value"].string ?? "", info["id"]["value"].string ?? "")
         guard outer == inner else {
             throw Self.invalid("'framework_id' differs from 'subscribe.framework_info.id'")
+        }
+        if let principal = request.principal, let claimed = info["principal"].string, claimed != principal {
+            throw Self.invalid(Self.mismatch(principal, claimed))
         }
         let subscription = MasterState.Subscription(
             info: info, suppressedRoles: call["subscribe"]["suppressed_roles"].elements.compactMap(\.string),
@@ -106,6 +103,25 @@ struct SchedulerAPI: Sendable {
         WindowError(400, "Failed to validate scheduler::Call: \(text)")
     }
 
+    private static func mismatch(_ principal: String, _ claimed: String) -> String {
+        "Authenticated principal '\(principal)' does not match principal '\(claimed)' set in `FrameworkInfo`"
+    }
+
+    /// What a call needs beside its members.
+    private static func check(_ name: String, _ body: JSON, of call: JSON) throws {
+        switch name {
+        case "ACKNOWLEDGE", "ACKNOWLEDGE_OPERATION_STATUS":
+            let length = Base64.decode((body["uuid"].string ?? "").utf8)?.count ?? 0
+            if length != 16 { throw invalid("Not a valid UUID: 16 bytes are expected, there are \(length)") }
+            if name == "ACKNOWLEDGE_OPERATION_STATUS", body["agent_id"].object == nil {
+                throw invalid("Expecting 'agent_id' to be present")
+            }
+        case "UPDATE_FRAMEWORK" where call["framework_id"]["value"] != body["framework_info"]["id"]["value"]:
+            throw invalid("'framework_id' differs from 'update_framework.framework_info.id'")
+        default: break
+        }
+    }
+
     /// The framework whose live connection the call belongs to.
     private func framework(of call: JSON, _ request: WindowRequest) throws -> String {
         guard let id = call["framework_id"]["value"].string, !id.isEmpty else {
@@ -115,9 +131,7 @@ struct SchedulerAPI: Sendable {
         try master.state.withLock { state in
             guard let framework = state.frameworks[id] else { throw WindowError(400, "Framework cannot be found") }
             if let principal = request.principal, let own = framework.principal, principal != own {
-                throw WindowError(
-                    400,
-                    "Authenticated principal '\(principal)' does not match principal '\(own)' set in `FrameworkInfo`")
+                throw WindowError(400, Self.mismatch(principal, own))
             }
             guard let live = framework.stream else { throw WindowError(403, "Framework is not subscribed") }
             guard let stream, !stream.isEmpty else {
@@ -143,16 +157,16 @@ struct SchedulerAPI: Sendable {
             "UPDATE_FRAMEWORK",
         ]
         if needed.contains(name), body.object == nil { throw Self.invalid("Expecting '\(member)' to be present") }
+        if call["framework_id"]["value"].string?.isEmpty == false { try Self.check(name, body, of: call) }
         let id = try framework(of: call, request)
         let access = SchedulerAccess(master: master, principal: request.principal)
         if name == "ACCEPT" {
-            if let refusal = await access.refusal(ofOperations: body["operations"].elements) {
-                throw WindowError(403, refusal)
-            }
+            let refusals = await access.refusals(ofOperations: body["operations"].elements)
             let batch = master.transact { state -> LaunchQueue.Batch? in
                 state.countCall(name, of: id)
                 let launches = state.accept(
-                    id, Self.ids(body["offer_ids"]), body["operations"].elements, filters: body["filters"])
+                    id, Self.ids(body["offer_ids"]), body["operations"].elements, filters: body["filters"],
+                    refusals: refusals)
                 // In the lock: a kill that comes next finds them on their way.
                 return launches.isEmpty ? nil : master.launches.add(launches)
             }
@@ -171,20 +185,18 @@ struct SchedulerAPI: Sendable {
             }
             let problem = master.transact { state -> String? in
                 state.countCall(name, of: id)
-                return MasterState.problem(
-                    withConstraints: body["offer_constraints"], info: body["framework_info"])
-                    ?? state.update(
-                        id, info: body["framework_info"],
-                        suppressedRoles: body["suppressed_roles"].elements.compactMap(\.string),
-                        constraints: body["offer_constraints"])
+                return state.update(
+                    id, info: body["framework_info"],
+                    suppressedRoles: body["suppressed_roles"].elements.compactMap(\.string),
+                    constraints: body["offer_constraints"])
             }
-            if let problem { throw WindowError(400, "Not updating framework: \(problem)") }
+            if let problem { throw WindowError(400, problem) }
             try await master.write(.framework(id))
             return WindowResponse(200)
         }
-        let isKnown = try master.transact { state -> Bool in
+        let isKnown = master.transact { state -> Bool in
             state.countCall(name, of: id)
-            return try Self.apply(name, body, call, to: &state, framework: id)
+            return Self.apply(name, body, to: &state, framework: id)
         }
         guard isKnown else { throw WindowError(501, "Call \(name) is not known") }
         return WindowResponse(202)
@@ -192,10 +204,12 @@ struct SchedulerAPI: Sendable {
 
     private static func ids(_ list: JSON) -> [String] { list.elements.compactMap { $0["value"].string } }
 
-    private static func roles(_ body: JSON, of framework: FrameworkRecord?) throws -> Set<String> {
+    /// Nil when one is not the framework's: the whole call is dropped then, as if it had come too late.
+    private static func roles(_ body: JSON, of id: String, _ state: inout MasterState) -> Set<String>? {
         let roles = body["roles"].elements.compactMap(\.string)
-        for role in roles where framework?.roles.contains(role) != true {
-            throw invalid("role '\(role)' is not one of the framework's roles")
+        guard roles.allSatisfy({ state.frameworks[id]?.roles.contains($0) == true }) else {
+            state.count("dropped_messages")
+            return nil
         }
         return Set(roles)
     }
@@ -203,14 +217,18 @@ struct SchedulerAPI: Sendable {
     /// Calls that change the state at once.
     /// - Returns: false for a call of an unknown type.
     private static func apply(
-        _ name: String, _ body: JSON, _ call: JSON, to state: inout MasterState, framework id: String
-    ) throws -> Bool {
+        _ name: String, _ body: JSON, to state: inout MasterState, framework id: String
+    ) -> Bool {
         switch name {
         case "DECLINE": state.decline(id, ids(body["offer_ids"]), filters: body["filters"])
-        case "ACCEPT_INVERSE_OFFERS": state.answerInverse(id, ids(body["inverse_offer_ids"]), accepts: true)
-        case "DECLINE_INVERSE_OFFERS": state.answerInverse(id, ids(body["inverse_offer_ids"]), accepts: false)
-        case "REVIVE": state.revive(id, roles: try roles(body, of: state.frameworks[id]))
-        case "SUPPRESS": state.suppress(id, roles: try roles(body, of: state.frameworks[id]))
+        case "ACCEPT_INVERSE_OFFERS":
+            state.answerInverse(id, ids(body["inverse_offer_ids"]), accepts: true, filters: body["filters"])
+        case "DECLINE_INVERSE_OFFERS":
+            state.answerInverse(id, ids(body["inverse_offer_ids"]), accepts: false, filters: body["filters"])
+        case "REVIVE":
+            if let roles = roles(body, of: id, &state) { state.revive(id, roles: roles) }
+        case "SUPPRESS":
+            if let roles = roles(body, of: id, &state) { state.suppress(id, roles: roles) }
         case "KILL":
             state.kill(
                 id, task: body["task_id"]["value"].string ?? "", agentID: body["agent_id"]["value"].string,

@@ -19,21 +19,24 @@ struct SchedulerAccess: Sendable {
         return await refusal(ofUsers: [info["user"].string ?? ""])
     }
 
-    /// Why operations may not be done: tasks and executors name users of their own. Nil when they may.
-    func refusal(ofOperations operations: [JSON]) async -> String? {
-        guard principal != nil else { return nil }
+    /// What operations name that may not be: users of tasks and executors, with the reason each.
+    func refusals(ofOperations operations: [JSON]) async -> [String: String] {
+        guard principal != nil else { return [:] }
         var users: Set<String> = []
-        func add(_ info: JSON) {
-            for command in [info["command"], info["executor"]["command"]] {
-                if let user = command["user"].string { users.insert(user) }
-            }
-        }
         for operation in operations {
-            operation["launch"]["task_infos"].elements.forEach(add)
-            operation["launch_group"]["task_group"]["tasks"].elements.forEach(add)
-            add(operation["launch_group"])
+            for task in operation["launch"]["task_infos"].elements { users.formUnion(Self.users(of: task)) }
+            let group = operation["launch_group"]
+            for task in group["task_group"]["tasks"].elements { users.formUnion(Self.users(of: task)) }
+            users.formUnion(Self.users(of: group))
         }
-        return await refusal(ofUsers: users)
+        var refusals: [String: String] = [:]
+        for user in users where !user.isEmpty { refusals[user] = await refusal(ofUsers: [user]) }
+        return refusals
+    }
+
+    /// The users that a task, or the executor beside a group, names for its commands.
+    static func users(of info: JSON) -> [String] {
+        [info["command"], info["executor"]["command"]].compactMap { $0["user"].string }
     }
 
     private func refusal(ofUsers users: Set<String>) async -> String? {

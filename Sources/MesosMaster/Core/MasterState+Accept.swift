@@ -15,6 +15,14 @@ extension MasterState {
         /// Claims that take the place of the offers'.
         var claims: [Claim] = []
         var launches: [Launch] = []
+        /// Users that the framework's principal may not use, with the reason each.
+        var refusals: [String: String] = [:]
+
+        /// Why what a task or a group names may not be used.
+        func refusal(of info: JSON) -> String? {
+            if refusals.isEmpty { return nil }
+            return SchedulerAccess.users(of: info).compactMap { refusals[$0] }.first
+        }
     }
 
     // MARK: Decline
@@ -25,7 +33,7 @@ extension MasterState {
                 count("dropped_messages")
                 continue
             }
-            count("offers_declined")
+            countOffers("declined", 1, of: framework)
             refuse(offer.resources.unallocated, framework, offer.role, offer.agentID, filters)
             withdraw(id)
         }
@@ -60,27 +68,34 @@ extension MasterState {
 
     /// Runs the operations of an ACCEPT in their order on the offers' resources; what is left is declined.
     /// - Returns: what is to be created.
-    mutating func accept(_ framework: String, _ offerIDs: [String], _ operations: [JSON], filters: JSON) -> [Launch] {
+    mutating func accept(
+        _ framework: String, _ offerIDs: [String], _ operations: [JSON], filters: JSON, refusals: [String: String] = [:]
+    ) -> [Launch] {
         guard let record = frameworks[framework] else { return [] }
         if let problem = problem(with: offerIDs, of: framework) {
             for id in offerIDs where offers[id]?.frameworkID == framework { withdraw(id) }
-            drop(
-                operations, of: record, reason: "REASON_INVALID_OFFERS",
-                message: "Task launched with invalid offers: \(problem)")
+            drop(operations, of: record, problem)
             return []
         }
         guard let first = offers[offerIDs[0]], let agent = agents[first.agentID] else { return [] }
-        count("offers_accepted")
+        countOffers("accepted", offerIDs.count, of: framework)
         var pool = Pool(
             framework: record, agent: agent, role: first.role,
             left: offerIDs.reduce(into: Resources()) { $0 += (offers[$1]?.resources.unallocated ?? Resources()) })
+        pool.refusals = refusals
         for id in offerIDs { forgetOffer(id) }
         for operation in operations {
             let type = operation["type"].string ?? "UNKNOWN"
             frameworks[framework]?.counts["operations/" + type, default: 0] += 1
             switch type {
-            case "LAUNCH": launch(operation["launch"]["task_infos"].elements, &pool)
-            case "LAUNCH_GROUP": launchGroup(operation["launch_group"], &pool)
+            case "LAUNCH", "LAUNCH_GROUP":
+                if operation["id"].object != nil {
+                    refuseTasks(of: operation, in: framework, "The `id` field cannot be set on \(type) operations")
+                } else if type == "LAUNCH" {
+                    launch(operation["launch"]["task_infos"].elements, &pool)
+                } else {
+                    launchGroup(operation["launch_group"], &pool)
+                }
             default: apply(operation, &pool)
             }
         }
@@ -123,22 +138,27 @@ extension MasterState {
     }
 
     /// Says that nothing came of operations whose offers were no good.
-    private mutating func drop(_ operations: [JSON], of framework: FrameworkRecord, reason: String, message: String) {
+    private mutating func drop(_ operations: [JSON], of framework: FrameworkRecord, _ problem: String) {
         for operation in operations {
-            let tasks =
-                operation["launch"]["task_infos"].elements + operation["launch_group"]["task_group"]["tasks"].elements
-            for task in tasks {
+            for task in Self.tasks(of: operation) {
                 guard let id = task["task_id"]["value"].string else { continue }
-                refuseTask(id, task, of: framework.id, "TASK_DROPPED", reason, message)
+                refuseTask(
+                    id, task, of: framework.id, "TASK_DROPPED", "REASON_INVALID_OFFERS",
+                    "Task launched with invalid offers: \(problem)")
             }
-            if let id = operation["id"]["value"].string {
-                let status: JSON = [
-                    "operation_id": Message.id(id), "state": "OPERATION_DROPPED", "message": .string(message),
-                ]
-                send(
-                    Message.event("UPDATE_OPERATION_STATUS", "update_operation_status", ["status": status]),
-                    to: framework.id)
-            }
+            refuse(operation, of: framework.id, "Operation attempted with invalid offers: \(problem)")
+        }
+    }
+
+    private static func tasks(of operation: JSON) -> [JSON] {
+        operation["launch"]["task_infos"].elements + operation["launch_group"]["task_group"]["tasks"].elements
+    }
+
+    /// Tells a framework that none of an operation's tasks is launched.
+    private mutating func refuseTasks(of operation: JSON, in framework: String, _ message: String) {
+        let reason = operation["type"] == "LAUNCH" ? "REASON_TASK_INVALID" : "REASON_TASK_GROUP_INVALID"
+        for task in Self.tasks(of: operation) {
+            refuseTask(task["task_id"]["value"].string ?? "", task, of: framework, "TASK_ERROR", reason, message)
         }
     }
 
@@ -146,13 +166,13 @@ extension MasterState {
     private mutating func refuseTask(
         _ id: String, _ task: JSON, of framework: String, _ state: String, _ reason: String, _ message: String
     ) {
-        count("tasks/\(state)")
         frameworks[framework]?.terminalCounts[state, default: 0] += 1
         var status: JSON = [
             "task_id": Message.id(id), "state": .string(state), "source": "SOURCE_MASTER", "reason": .string(reason),
             "message": .string(message), "timestamp": Message.double(seconds),
         ]
         status.setMember("agent_id", task["agent_id"])
+        countEnd(shown(status, to: framework))
         tell(status, of: TaskKey(framework, id))
     }
 
@@ -164,6 +184,10 @@ extension MasterState {
         for var info in infos {
             let id = info["task_id"]["value"].string ?? ""
             let executor = info["executor"]
+            if let refusal = pool.refusal(of: info) {
+                refuseTask(id, info, of: pool.framework.id, "TASK_ERROR", "REASON_TASK_UNAUTHORIZED", refusal)
+                continue
+            }
             do {
                 let resources = try TaskRules.resources(of: &info, role: pool.role, in: pool.framework)
                 try TaskRules.check(info, in: self, pool)
@@ -182,7 +206,9 @@ extension MasterState {
                 let all = resources + own
                 guard pool.left.contains(all) else {
                     throw MesosError(
-                        .invalid, "Task uses more resources \(all.description) than available \(pool.left.description)")
+                        .invalid,
+                        "Total resources \(all.description) required by task and its executor is more than available "
+                            + pool.left.description)
                 }
                 if let key {
                     try launch(info, resources, own, on: key, executor, maker, &pool)
@@ -242,49 +268,47 @@ extension MasterState {
     }
 
     private mutating func launchGroup(_ group: JSON, _ pool: inout Pool) {
-        var executor = group["executor"]
+        let executor = group["executor"]
         var infos = group["task_group"]["tasks"].elements
         let framework = pool.framework.id
-        var problems: [Int: String] = [:]
         var shared: String?
         var total = Resources()
         var each: [Resources] = []
         var own = Resources()
-        let isNew =
-            executors[ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")] == nil
-        do {
-            try TaskRules.checkGroup(infos, executor, framework)
-            // A default executor that runs already takes nothing more.
-            if isNew {
-                own = try TaskRules.executorResources(executor)
-            } else if let known = executors[
-                ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")]
-            {
-                try TaskRules.checkSame(known.info, executor, framework)
-            }
-            total += own
-        } catch {
-            shared = "\(error)"
-        }
-        for index in infos.indices {
+        let key = ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")
+        let refusal = (infos + [group]).compactMap(pool.refusal).first
+        for index in infos.indices where shared == nil {
             do {
-                if executor["framework_id"].isNull { executor["framework_id"] = Message.id(framework) }
                 let resources = try TaskRules.resources(of: &infos[index], role: pool.role, in: pool.framework)
                 try TaskRules.checkInGroup(infos[index])
                 try TaskRules.check(infos[index], in: self, pool, groupType: executor["type"].string ?? "")
                 each.append(resources)
                 total += resources
             } catch {
-                problems[index] = "\(error)"
+                shared = "Task '\(infos[index]["task_id"]["value"].string ?? "")' is invalid: \(error)"
             }
         }
-        if shared == nil, problems.isEmpty, !pool.left.contains(total) {
-            shared =
-                "Task group and executor use more resources \(total.description) than available \(pool.left.description)"
+        if shared == nil {
+            do {
+                try TaskRules.checkGroup(infos, executor, framework)
+                // A default executor that runs already takes nothing more.
+                if let known = executors[key] {
+                    try TaskRules.checkSame(known.info, executor, framework)
+                } else {
+                    own = try TaskRules.executorResources(executor)
+                }
+                total += own
+            } catch {
+                shared = "\(error)"
+            }
         }
-        let key = ExecutorKey(framework, pool.agent.id, executor["executor_id"]["value"].string ?? "")
+        if shared == nil, !pool.left.contains(total) {
+            shared =
+                "Total resources \(total.description) required by task group and its executor are more than available "
+                + pool.left.description
+        }
         var pod: PodMaker.Made?
-        if shared == nil, problems.isEmpty {
+        if shared == nil, refusal == nil {
             let maker = PodMaker(
                 framework: pool.framework, agent: pool.agent, role: pool.role, settings: configuration)
             do {
@@ -297,21 +321,17 @@ extension MasterState {
                     pool.left -= total
                     return
                 }
-                pod = try maker.group(infos, executor: executor, chargesExecutor: isNew)
+                pod = try maker.group(infos, executor: executor, chargesExecutor: executors[key] == nil)
             } catch {
                 shared = "\(error)"
             }
         }
         guard let made = pod else {
-            for (index, info) in infos.enumerated() {
-                let id = info["task_id"]["value"].string ?? ""
-                if let problem = problems[index] {
-                    refuseTask(id, info, of: framework, "TASK_ERROR", "REASON_TASK_INVALID", problem)
-                } else {
-                    refuseTask(
-                        id, info, of: framework, "TASK_ERROR", "REASON_TASK_GROUP_INVALID",
-                        shared ?? "A task of the group is invalid")
-                }
+            for info in infos {
+                refuseTask(
+                    info["task_id"]["value"].string ?? "", info, of: framework, "TASK_ERROR",
+                    refusal == nil ? "REASON_TASK_GROUP_INVALID" : "REASON_TASK_GROUP_UNAUTHORIZED",
+                    refusal ?? shared ?? "The group is invalid")
             }
             return
         }

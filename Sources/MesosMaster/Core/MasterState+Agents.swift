@@ -66,6 +66,7 @@ extension MasterState {
         }
         staleAgents.insert(agent.id)
         refreshReservations(agent: agent.id)
+        if !agent.isReachable, wasReachable { count("slave_unreachable") }
         if !agent.isReachable, wasReachable || isNew { lost(agent) }
         if agent.isReachable, !wasReachable, !isNew { returned(agent) }
         if !agent.isOfferable { for offer in agents[agent.id]?.offers ?? [] { rescind(offer) } }
@@ -146,6 +147,7 @@ extension MasterState {
                 note(status, in: &task)
                 effects.append(.observe(.taskUpdated(task, status: status)))
                 tell(status, of: key)
+                countEnd(status)
                 frameworks[key.frameworkID]?.terminalCounts[task.state, default: 0] += 1
             }
             task.pending = []
@@ -174,14 +176,20 @@ extension MasterState {
     /// Kills what runs on an agent that is drained, and says when nothing does.
     mutating func followDraining(_ id: String) {
         guard let agent = agents[id], agent.state == "draining" else { return }
-        let grace = agent.drain["maxGracePeriodSeconds"].double.map { Int($0.rounded(.up)) }
+        let most = agent.drain["maxGracePeriodSeconds"].double.map { Int(min(max($0.rounded(.up), 0), 1e9)) }
         for key in agent.tasks {
             guard let task = tasks[key], !task.isTerminal else { continue }
+            // No task gets more time than it asked for itself.
+            let own = task.info["kill_policy"]["grace_period"]["nanoseconds"].int ?? 3_000_000_000
+            let grace = most.flatMap { $0 * 1_000_000_000 < own ? $0 : nil }
             if let object = task.object {
+                if !task.isKillRequested, let grace {
+                    tasks[key]?.killPolicy = ["grace_period": ["nanoseconds": JSON(grace * 1_000_000_000)]]
+                }
                 tasks[key]?.isKillRequested = true
                 effects.append(.task(object))
             } else {
-                kill(pod: task.pod, reason: "The agent is drained", grace: grace)
+                kill(pod: task.pod, reason: "REASON_AGENT_DRAINING The agent is drained", grace: grace)
             }
         }
         if agent.tasks.isEmpty { effects.append(.agent(node: agent.node.name)) }

@@ -216,7 +216,7 @@ extension MasterState {
             }
         }
         for (framework, list) in made {
-            count("offers_sent")
+            countOffers("sent", list.count, of: framework)
             send(Message.event("OFFERS", "offers", ["offers": .array(list)]), to: framework)
         }
     }

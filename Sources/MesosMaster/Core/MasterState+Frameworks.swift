@@ -24,11 +24,8 @@ extension MasterState {
             if let old = frameworks[id], let principal = old.info["principal"].string,
                 info["principal"].string ?? subscription.principal != principal
             {
-                return "Changing framework's principal is not allowed"
+                return "Changing framework's principal is not allowed."
             }
-        }
-        if let principal = subscription.principal, let claimed = info["principal"].string, claimed != principal {
-            return "Framework principal '\(claimed)' does not match the authenticated principal '\(principal)'"
         }
         return Self.problem(withInfo: info, suppressedRoles: subscription.suppressedRoles)
     }
@@ -38,24 +35,39 @@ extension MasterState {
         let roles = info["roles"].elements.compactMap(\.string)
         if capabilities.contains("MULTI_ROLE") {
             if info["role"].string != nil {
-                return "'FrameworkInfo.role' must not be set when 'MULTI_ROLE' capability is present"
+                return "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable"
             }
         } else if !roles.isEmpty {
-            return "'FrameworkInfo.roles' must not be set when the 'MULTI_ROLE' capability is missing"
+            return "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable"
         }
         let all = MesosRoles.roles(
             isMultiRole: capabilities.contains("MULTI_ROLE"), role: info["role"].string, roles: roles)
-        if Set(all).count < all.count { return "'FrameworkInfo.roles' has duplicate entries" }
+        if Set(all).count < all.count {
+            let twice = Set(all.filter { role in all.count { $0 == role } > 1 }).sorted()
+            return "'FrameworkInfo.roles' contains duplicate items: { \(twice.joined(separator: ", ")) }"
+        }
         for role in all {
-            if let problem = MesosRoles.problem(role) { return "'FrameworkInfo.roles' is invalid: \(problem)" }
+            guard let problem = MesosRoles.problem(role) else { continue }
+            return capabilities.contains("MULTI_ROLE")
+                ? "'FrameworkInfo.roles' contains invalid role: \(problem)"
+                : "'FrameworkInfo.role' is not a valid role: \(problem)"
+        }
+        for (_, filter) in info["offer_filters"].members {
+            let lists = filter["min_allocatable_resources"]["quantities"].elements.map { $0["quantities"].members }
+            if lists.contains(where: \.isEmpty) { return "Resource quantities must contain at least one quantity" }
+            for (name, amount) in lists.joined() {
+                guard let value = amount["value"].double, value.isFinite, value >= 0 else {
+                    return "Invalid resource quantity for '\(name)': it must be a number that is not negative"
+                }
+            }
         }
         if let other = suppressedRoles.first(where: { !all.contains($0) }) {
             return "Suppressed role '\(other)' is not contained in the list of roles"
         }
         if let timeout = info["failover_timeout"].double, timeout < 0 || timeout > 9.2e9 {
-            return "The failover_timeout of \(timeout) seconds is not valid"
+            return "The framework failover_timeout (\(timeout)) is invalid"
         }
-        if info["failover_timeout"].string != nil { return "The failover_timeout is not valid" }
+        if let text = info["failover_timeout"].string { return "The framework failover_timeout (\(text)) is invalid" }
         return nil
     }
 
@@ -96,6 +108,7 @@ extension MasterState {
         let isNew = framework.reregisteredTime == nil
         if let old = framework.stream { old.close(with: Message.error("Framework failed over")) }
         withdrawOffers(of: id, tell: false)
+        withdrawInverseOffers(of: id)
         framework = frameworks[id] ?? framework
         framework.stream = stream
         framework.unregisteredTime = nil
@@ -129,13 +142,28 @@ extension MasterState {
     /// - Returns: why not.
     mutating func update(_ id: String, info: JSON, suppressedRoles: [String], constraints: JSON) -> String? {
         guard var framework = frameworks[id] else { return "Framework cannot be found" }
-        if let new = info["id"]["value"].string, new != id { return "Changing framework's id is not allowed" }
-        for name in ["principal", "user", "checkpoint"] {
-            let (old, new) = (framework.info[name], info[name])
-            let same = name == "checkpoint" ? (old.bool ?? false) == (new.bool ?? false) : old.string == new.string
-            if !same { return "Updating 'FrameworkInfo.\(name)' is unsupported" }
+        if let problem = Self.problem(withInfo: info, suppressedRoles: []) {
+            return "Supplied FrameworkInfo is not valid: \(problem)"
         }
-        if let problem = Self.problem(withInfo: info, suppressedRoles: suppressedRoles) { return problem }
+        var info = info
+        // A framework that never named its principal need not do so now.
+        if info["principal"].isNull { info.setMember("principal", framework.info["principal"]) }
+        if info["principal"] != framework.info["principal"] {
+            return "FrameworkInfo update is not valid: Changing framework's principal is not allowed."
+        }
+        func text(_ info: JSON, _ name: String) -> String {
+            name == "user" ? info[name].string ?? "" : "\(info[name].bool ?? false)"
+        }
+        for name in ["user", "checkpoint"] where text(info, name) != text(framework.info, name) {
+            return
+                "FrameworkInfo update is not valid: Updating 'FrameworkInfo.\(name)' is unsupported; attempted to update "
+                + "from '\(text(framework.info, name))' to '\(text(info, name))'"
+        }
+        if let problem = Self.problem(withInfo: info, suppressedRoles: suppressedRoles)
+            ?? Self.problem(withConstraints: constraints, info: info)
+        {
+            return "'UpdateFramework' call is not valid: \(problem)"
+        }
         framework.setInfo(info)
         framework.suppressedRoles = Set(suppressedRoles)
         framework.offerConstraints = constraints
@@ -158,6 +186,7 @@ extension MasterState {
         framework.unregisteredTime = seconds
         frameworks[id] = framework
         withdrawOffers(of: id, tell: false)
+        withdrawInverseOffers(of: id)
         allocator.setFramework(id, isActive: false)
         for task in framework.tasks { tasks[TaskKey(id, task)]?.sentAt = nil }
         effects += [.framework(id), .observe(.frameworkUpdated(framework)), .allocate]

@@ -41,34 +41,47 @@ extension MasterState {
             let unavailability = unavailability(of: agent)
             if unavailability.isNull { continue }
             let asked = Set(agent.inverseOffers.compactMap { inverseOffers[$0]?.frameworkID })
-            let answered = Set((inverseAnswers[agent.id] ?? []).map(\.frameworkID))
+            // Whoever has answered is asked again when the time is over that it gave.
+            let answered = Set((inverseAnswers[agent.id] ?? []).filter { $0.untilSeconds > seconds }.map(\.frameworkID))
             for framework in Set(agent.tasks.map(\.frameworkID)).subtracting(asked).subtracting(answered) {
                 guard frameworks[framework]?.isActive == true else { continue }
                 let id = newOfferID()
-                inverseOffers[id] = InverseOfferRecord(
+                let record = InverseOfferRecord(
                     id: id, frameworkID: framework, agentID: agent.id, unavailability: unavailability)
+                inverseOffers[id] = record
                 agents[agent.id]?.inverseOffers.insert(id)
                 frameworks[framework]?.inverseOffers.insert(id)
-                let offer: JSON = [
-                    "id": Message.id(id), "framework_id": Message.id(framework), "agent_id": Message.id(agent.id),
-                    "unavailability": unavailability,
-                ]
                 send(
-                    Message.event("INVERSE_OFFERS", "inverse_offers", ["inverse_offers": [offer]]), to: framework)
+                    Message.event("INVERSE_OFFERS", "inverse_offers", ["inverse_offers": [json(of: record)]]),
+                    to: framework)
             }
         }
     }
 
+    /// InverseOffer.
+    func json(of offer: InverseOfferRecord) -> JSON {
+        var json: JSON = [
+            "id": Message.id(offer.id), "framework_id": Message.id(offer.frameworkID),
+            "agent_id": Message.id(offer.agentID), "unavailability": offer.unavailability,
+        ]
+        json.setMember("url", agents[offer.agentID].map(url(of:)))
+        return json
+    }
+
     /// Notes a framework's answer.
-    mutating func answerInverse(_ framework: String, _ ids: [String], accepts: Bool) {
+    mutating func answerInverse(_ framework: String, _ ids: [String], accepts: Bool, filters: JSON) {
         for id in ids {
             guard let offer = inverseOffers[id], offer.frameworkID == framework else {
                 count("dropped_messages")
                 continue
             }
             withdrawInverse(id, tell: false)
-            inverseAnswers[offer.agentID, default: []].append(
-                InverseOfferAnswer(frameworkID: framework, status: accepts ? "ACCEPT" : "DECLINE", seconds: seconds))
+            var answers = (inverseAnswers[offer.agentID] ?? []).filter { $0.frameworkID != framework }
+            answers.append(
+                InverseOfferAnswer(
+                    frameworkID: framework, status: accepts ? "ACCEPT" : "DECLINE", seconds: seconds,
+                    untilSeconds: seconds + (MesosFilters.refuseSeconds(filters) ?? 0)))
+            inverseAnswers[offer.agentID] = answers
         }
     }
 

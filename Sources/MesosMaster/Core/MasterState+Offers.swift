@@ -76,14 +76,7 @@ extension MasterState {
         var offer: JSON = [
             "id": Message.id(id), "framework_id": Message.id(framework.id), "agent_id": Message.id(agent.id),
             "hostname": .string(agent.hostname),
-            "url": [
-                "scheme": "http",
-                "address": [
-                    "hostname": .string(agent.hostname), "ip": .string(agent.node.address),
-                    "port": JSON(configuration.agentPort),
-                ],
-                "path": "/slave(1)",
-            ],
+            "url": url(of: agent),
             "resources": resources.json(for: framework), "allocation_info": ["role": .string(role)],
         ]
         let attributes = agent.node.attributes
@@ -93,6 +86,18 @@ extension MasterState {
         if !own.isEmpty { offer["executor_ids"] = .array(own.map(\.executorID).sorted().map(Message.id)) }
         offer.setMember("unavailability", unavailability(of: agent))
         return offer
+    }
+
+    /// Where an agent's window is.
+    func url(of agent: AgentRecord) -> JSON {
+        [
+            "scheme": "http",
+            "address": [
+                "hostname": .string(agent.hostname), "ip": .string(agent.node.address),
+                "port": JSON(configuration.agentPort),
+            ],
+            "path": "/slave(1)",
+        ]
     }
 
     // MARK: Taking offers back
@@ -122,8 +127,13 @@ extension MasterState {
     mutating func rescind(_ id: String) {
         guard let offer = offers[id] else { return }
         withdraw(id)
-        count("offers_rescinded")
+        countOffers("rescinded", 1, of: offer.frameworkID)
         send(Message.event("RESCIND", "rescind", ["offer_id": Message.id(id)]), to: offer.frameworkID)
+    }
+
+    /// Counts what became of a framework's offers, for metrics.
+    mutating func countOffers(_ what: String, _ number: Int, of framework: String) {
+        frameworks[framework]?.counts["offers/" + what, default: 0] += number
     }
 
     mutating func withdrawOffers(of framework: String, tell: Bool) {

@@ -19,15 +19,24 @@ extension MasterState {
             pool.left -= change.taken
             pool.left += change.made
             convert(change, on: pool.agent.id)
-            finish(
-                operation, id: id, on: pool.agent.id, framework: pool.framework.id, "OPERATION_FINISHED", nil,
-                change.made)
+            finish(operation, id: id, on: pool.agent.id, framework: pool.framework.id, change.made)
         } catch {
-            count("operations_failed")
-            finish(
-                operation, id: id, on: pool.agent.id, framework: pool.framework.id, "OPERATION_ERROR", "\(error)",
-                Resources())
+            refuse(operation, of: pool.framework.id, "\(error)")
         }
+    }
+
+    /// Says that nothing comes of an operation. That is the master's own word, which nobody acknowledges.
+    mutating func refuse(_ operation: JSON, of framework: String, _ message: String) {
+        let type = operation["type"].string ?? "UNKNOWN"
+        if type == "LAUNCH" || type == "LAUNCH_GROUP" { return }
+        count("operations_failed")
+        countOperation(operation, "OPERATION_ERROR")
+        guard let id = operation["id"]["value"].string else { return }
+        let status: JSON = [
+            "operation_id": Message.id(id), "state": "OPERATION_ERROR", "message": .string(message),
+        ]
+        send(
+            Message.event("UPDATE_OPERATION_STATUS", "update_operation_status", ["status": status]), to: framework)
     }
 
     /// Changes what is reserved of an agent, and has it stored.
@@ -42,18 +51,16 @@ extension MasterState {
     }
 
     private mutating func finish(
-        _ operation: JSON, id: String?, on agent: String, framework: String, _ state: String, _ message: String?,
-        _ converted: Resources
+        _ operation: JSON, id: String?, on agent: String, framework: String, _ converted: Resources
     ) {
-        countOperation(operation, state)
+        countOperation(operation, "OPERATION_FINISHED")
         // Nobody asked to hear of it.
         guard let id else { return }
         let uuid = FrameworkIDs.uuid()
         var status: JSON = [
-            "operation_id": Message.id(id), "state": .string(state), "uuid": ["value": .string(uuid.base64)],
+            "operation_id": Message.id(id), "state": "OPERATION_FINISHED", "uuid": ["value": .string(uuid.base64)],
             "agent_id": Message.id(agent),
         ]
-        status.setMember("message", message.map(JSON.string))
         if !converted.isEmpty { status["converted_resources"] = converted.json }
         operations[uuid.text] = OperationRecord(
             uuid: uuid.text, frameworkID: framework, operationID: id, agentID: agent, info: operation, status: status)
@@ -75,6 +82,13 @@ extension MasterState {
     mutating func operate(_ operation: JSON, onAgent id: String, principal: String?) throws {
         guard let agent = agents[id] else { throw MesosError(.invalid, "No agent found with specified ID") }
         let change = try ResourceChange(operation, principal: principal, role: nil, agent: agent)
+        let gone = change.taken.resources.filter { $0.isPersistentVolume && !agent.volumes.contains(Resources([$0])) }
+        if let volume = gone.first {
+            throw MesosError(
+                .invalid,
+                "Invalid \(operation["type"].string ?? "") operation: Persistent volumes not found: \(Resources([volume]))"
+            )
+        }
         func available() -> Resources { free(on: agent) + idleReservations(of: agents[id] ?? agent) }
         for offer in agent.offers.sorted() {
             if available().contains(change.taken) { break }

@@ -55,7 +55,7 @@ extension MasterState {
     private mutating func ended(_ task: TaskRecord) {
         staleAgents.insert(task.agentID)
         frameworks[task.key.frameworkID]?.terminalCounts[task.state, default: 0] += 1
-        count("tasks/\(task.state)")
+        countEnd(task.statuses.last ?? .null)
         if task.object != nil { ledger.remove(.reservation(id: Self.claimID(task.key))) }
         // The pod of a group ends as a whole as soon as one of it fails.
         if let pod = pods[task.pod], pod.kind == .group, task.state != "TASK_FINISHED", pod.kill == nil {
@@ -64,6 +64,15 @@ extension MasterState {
         }
         refreshReservations(agent: task.agentID)
         effects.append(.allocate)
+    }
+
+    /// Counts how a task ended, by who said so and why, in the words of the metrics.
+    mutating func countEnd(_ status: JSON) {
+        guard let state = status["state"].string else { return }
+        count("tasks/\(state)")
+        guard let source = status["source"].string, let reason = status["reason"].string else { return }
+        let name = "\(state)/\(source)/\(reason)".lowercased()
+        count(name.replacing("source_agent", with: "source_slave").replacing("reason_agent", with: "reason_slave"))
     }
 
     // MARK: Delivery

@@ -34,8 +34,10 @@ enum TaskRules {
     static func check(_ info: JSON, in state: MasterState, _ pool: MasterState.Pool, groupType: String? = nil) throws {
         let id = info["task_id"]["value"].string ?? ""
         if let problem = MesosIDs.problem(id) { throw MesosError(.invalid, "Task ID '\(id)' is invalid: \(problem)") }
-        if state.tasks[TaskKey(pool.framework.id, id)] != nil {
-            throw MesosError(.invalid, "Task has duplicate ID: \(id)")
+        if let known = state.tasks[TaskKey(pool.framework.id, id)] {
+            let isAway = known.state == "TASK_UNREACHABLE"
+            throw MesosError(
+                .invalid, isAway ? "Task reuses the ID of an unreachable task: \(id)" : "Task has duplicate ID: \(id)")
         }
         let agent = info["agent_id"]["value"].string ?? ""
         guard agent == pool.agent.id else {
@@ -61,6 +63,10 @@ enum TaskRules {
             throw MesosError(.invalid, "Task's 'max_completion_time' must be non-negative")
         }
         try checkLimits(info)
+        try CheckRules.check(info)
+        if groupType == nil, info["container"]["linux_info"]["share_cgroups"].bool == false {
+            throw MesosError(.invalid, "Only tasks in a task group may have 'share_cgroups' set to 'false'")
+        }
         let text = info["container"]["docker"]["image"].string
         if info["container"]["type"].string == "DOCKER", text == nil {
             throw MesosError(.invalid, "DockerInfo must have an image")
@@ -85,6 +91,15 @@ enum TaskRules {
                 throw MesosError(
                     .invalid, "Environment variable '\(name)' refers to a secret, and no secret resolver is there")
             }
+            if variable["type"].string ?? "VALUE" == "VALUE" {
+                if variable["value"].string == nil {
+                    throw MesosError(.invalid, "Environment variable '\(name)' of type 'VALUE' must have a value set")
+                }
+                if variable["secret"].object != nil {
+                    throw MesosError(
+                        .invalid, "Environment variable '\(name)' of type 'VALUE' must not have a secret set")
+                }
+            }
             if name.isEmpty || name.contains("=") {
                 throw MesosError(.invalid, "Environment variable '\(name)' has no valid name")
             }
@@ -106,6 +121,9 @@ enum TaskRules {
         guard executor["command"].object != nil else {
             throw MesosError(.invalid, "'ExecutorInfo.command' must be set for 'CUSTOM' executor")
         }
+        if let grace = executor["shutdown_grace_period"]["nanoseconds"].int, grace < 0 {
+            throw MesosError(.invalid, "ExecutorInfo's 'shutdown_grace_period' must be non-negative")
+        }
         try checkCommand(executor["command"], hasImage: PodMaker.image(executor["container"]) != nil)
     }
 
@@ -113,11 +131,17 @@ enum TaskRules {
         let sums = PodMaker.scalars(info["resources"].elements)
         for (name, limit) in info["limits"].members {
             guard name == "cpus" || name == "mem" else {
-                throw MesosError(.invalid, "Resource limits are supported for cpus and mem only, not for \(name)")
+                throw MesosError(.invalid, "Only cpus and mem may be included in a task's resource limits")
+            }
+            let (upper, word) = name == "cpus" ? ("CPU", "cpu") : ("memory", "memory")
+            guard let sum = sums[name] else {
+                throw MesosError(
+                    .invalid, "When a \(upper) limit is specified, a \(upper) request must also be specified")
             }
             if limit["value"].string == "Infinity" { continue }
-            guard let value = limit["value"].double, value * 1000 >= Double(sums[name] ?? 0) - 0.5 else {
-                throw MesosError(.invalid, "Task requests more \(name) than its limit")
+            guard let value = limit["value"].double, value * 1000 >= Double(sum) - 0.5 else {
+                throw MesosError(
+                    .invalid, "The \(word) limit must be greater than or equal to the \(word) request")
             }
         }
     }
@@ -152,14 +176,23 @@ enum TaskRules {
         switch executor["type"].string {
         case "DEFAULT": break
         case "CUSTOM": try checkExecutor(executor, framework)
-        default: throw MesosError(.invalid, "'ExecutorInfo.type' must be DEFAULT or CUSTOM")
+        case nil: throw MesosError(.invalid, "'ExecutorInfo.type' must be set")
+        default: throw MesosError(.invalid, "Unknown executor type")
         }
         if executor["type"] == "DEFAULT", executor["command"].object != nil {
             throw MesosError(.invalid, "'ExecutorInfo.command' must not be set for 'DEFAULT' executor")
         }
+        if executor["container"]["type"].string == "DOCKER" {
+            throw MesosError(.invalid, "Docker ContainerInfo is not supported on the executor")
+        }
         let sums = PodMaker.scalars(executor["resources"].elements)
-        guard sums["cpus"] != nil, sums["mem"] != nil else {
-            throw MesosError(.invalid, "Executor of a task group must use cpus and mem")
+        for (name, title, least, text) in [("cpus", "CPUs", 10, "0.01"), ("mem", "memory", 32000, "32MB")] {
+            let amount = sums[name]
+            if let amount, amount >= least { continue }
+            throw MesosError(
+                .invalid,
+                "Executor '\(id)' uses less \(title) (\(amount.map { "\(Double($0) / 1000)" } ?? "None")) than the "
+                    + "minimum required (\(text))")
         }
         let ids = infos.compactMap { $0["task_id"]["value"].string }
         guard Set(ids).count == ids.count else { throw MesosError(.invalid, "Task group has duplicate task ids") }

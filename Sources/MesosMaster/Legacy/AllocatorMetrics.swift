@@ -12,6 +12,7 @@ struct AllocatorMetrics {
         let prefix = "allocator/mesos"
         values["\(prefix)/allocation_runs"] = Double(state.allocationTimes.total)
         add(state.allocationTimes, "\(prefix)/allocation_run_ms")
+        add(state.allocationLatencies, "\(prefix)/allocation_run_latency_ms")
         // Agents of which it has not been told yet.
         values["\(prefix)/event_queue_dispatches"] = Double(state.staleAgents.count)
         let filters = state.allocator.filterCounts
@@ -33,6 +34,7 @@ struct AllocatorMetrics {
         }
         add(state.storeTimes, "registrar/state_store_ms")
         values["registrar/state_fetch_ms"] = state.fetchTime
+        values["registrar/registry_size_bytes"] = Double(Self.storedBytes(state))
         values["registrar/log/recovered"] = state.isRecovered ? 1 : 0
         values["registrar/log/ensemble_size"] = 1
         // Operations end as soon as they begin: none is ever pending.
@@ -42,6 +44,17 @@ struct AllocatorMetrics {
         for (name, count) in state.counters where name.hasPrefix("operations/") {
             values["master/\(name)"] = Double(count)
         }
+    }
+
+    /// What the store holds of agents, roles and maintenance, which is what the original keeps in its registry.
+    private static func storedBytes(_ state: MasterState) -> Int {
+        var bytes: [UInt8] = []
+        for agent in state.agentObjects.values { agent.spec.encode(into: &bytes) }
+        for role in state.roles.values {
+            JSON.array([.string(role.role), Message.double(role.weight), role.quota]).encode(into: &bytes)
+        }
+        state.maintenance.encode(into: &bytes)
+        return bytes.count
     }
 
     /// The newest sample, and of the window how many there are and how they are spread; nothing before the first.

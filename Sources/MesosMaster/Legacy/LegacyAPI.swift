@@ -21,6 +21,7 @@ struct LegacyAPI: Sendable {
             routes.add(path) { try await small($0) { _ in SystemStats.json } }
         }
         routes.add("/redirect") { request in
+            guard request.path.hasSuffix("/redirect") else { return WindowResponse(404) }
             let state = await backend.snapshot()
             let configuration = state.configuration
             return WindowResponse(
@@ -50,7 +51,8 @@ struct LegacyAPI: Sendable {
         let method = request.method == "HEAD" ? "GET" : request.method
         guard methods.contains(method) else {
             throw WindowError(
-                405, "Expecting one of { \(methods.map { "'\($0)'" }.joined(separator: ", ")) }, received '\(method)'")
+                405,
+                "Expecting one of { \(methods.map { "'\($0)'" }.joined(separator: ", ")) }, but received '\(method)'.")
         }
     }
 

@@ -99,10 +99,13 @@ struct LegacyJSON: Sendable {
         json.setMember("drain_info", OperatorReads.drainInfo(agent))
         if isFull {
             json["reserved_resources_full"] = .object(
-                .init(uniqueKeysWithValues: reserved.sorted { $0.key < $1.key }.map { ($0.key, .array($0.value)) }))
-            json["unreserved_resources_full"] = .array(unreserved)
-            json["used_resources_full"] = .array(used)
-            json["offered_resources_full"] = .array(offered)
+                .init(
+                    uniqueKeysWithValues: reserved.sorted { $0.key < $1.key }.map {
+                        ($0.key, .array($0.value.map(Resources.forOperators)))
+                    }))
+            json["unreserved_resources_full"] = .array(unreserved.map(Resources.forOperators))
+            json["used_resources_full"] = .array(used.map(Resources.forOperators))
+            json["offered_resources_full"] = .array(offered.map(Resources.forOperators))
         }
         return json
     }

@@ -58,11 +58,21 @@ struct LegacyMetrics {
         for name in ["finished", "failed", "killed", "error", "lost", "dropped", "gone", "gone_by_operator"] {
             values["master/tasks_\(name)"] = Double(state.counters["tasks/TASK_\(name.uppercased())"] ?? 0)
         }
+        for name in ["scheduled", "completed"] {
+            values["master/slave_unreachable_\(name)"] = Double(state.counters["slave_unreachable"] ?? 0)
+        }
+        for (name, count) in state.counters where name.hasPrefix("task_") { values["master/\(name)"] = Double(count) }
         for name in Self.counted { values["master/\(name)"] = Double(state.counters[name] ?? 0) }
         for framework in view.frameworks where !framework.isOfCluster {
             let prefix = "master/frameworks/\(Self.escaped(framework.record.name))/\(framework.record.id)"
             values["\(prefix)/subscribed"] = framework.isConnected ? 1 : 0
-            for (name, count) in framework.record.counts { values["\(prefix)/\(name)"] = Double(count) }
+            for name in ["calls", "events", "operations"] { values["\(prefix)/\(name)"] = 0 }
+            for name in ["sent", "accepted", "declined", "rescinded"] { values["\(prefix)/offers/\(name)"] = 0 }
+            for (name, count) in framework.record.counts {
+                values["\(prefix)/\(name.lowercased())", default: 0] += Double(count)
+                let kind = name.prefix { $0 != "/" }
+                if kind != "offers" { values["\(prefix)/\(kind)", default: 0] += Double(count) }
+            }
             for (name, count) in framework.record.terminalCounts {
                 values["\(prefix)/tasks/terminal/\(name.lowercased())"] = Double(count)
             }

@@ -3,7 +3,10 @@ import JSON
 
 /// Writes a JSON document piece by piece, so that a list of 100,000 tasks is never in memory as a whole.
 struct JSONOutput: ~Copyable {
-    private let writer: WindowWriter
+    /// Where pieces go.
+    typealias Sink = @Sendable ([UInt8]) async throws -> Void
+
+    private let send: Sink
     private var buffer: [UInt8] = []
     /// Whether the open object or array has a member already.
     private var hasMember: [Bool] = []
@@ -12,7 +15,11 @@ struct JSONOutput: ~Copyable {
     private static let chunk = 64 << 10
 
     init(_ writer: WindowWriter) {
-        self.writer = writer
+        self.init { try await writer.write($0) }
+    }
+
+    init(_ send: @escaping Sink) {
+        self.send = send
         buffer.reserveCapacity(Self.chunk + 4096)
     }
 
@@ -77,7 +84,7 @@ struct JSONOutput: ~Copyable {
 
     private mutating func flush(above limit: Int) async throws {
         guard buffer.count > limit else { return }
-        try await writer.write(buffer)
+        try await send(buffer)
         buffer.removeAll(keepingCapacity: true)
     }
 }

@@ -8,7 +8,9 @@ struct OperatorAPI: Sendable {
 
     func answer(_ request: WindowRequest) async throws -> WindowResponse {
         guard request.method == "POST" else {
-            return WindowResponse(405, headers: [("Allow", "POST")], text: "Expecting one of { 'POST' }")
+            return WindowResponse(
+                405, headers: [("Allow", "POST")],
+                text: "Expecting one of { 'POST' }, but received '\(request.method)'.")
         }
         guard let type = request.header("content-type") else {
             throw WindowError(400, "Expecting 'Content-Type' to be present")
@@ -17,14 +19,12 @@ struct OperatorAPI: Sendable {
             throw WindowError(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
         }
         guard let accepted = Self.accepted(request.header("accept")) else {
-            throw WindowError(406, "Expecting 'Accept' to allow application/json or application/x-protobuf")
+            throw WindowError(406, Calls.notAcceptable)
         }
-        let call: JSON
-        do {
-            call = try MesosCodec.decode(
-                try await request.body(limit: MesosCodec.maximumBytes), as: "mesos.v1.master.Call", format: format)
-        } catch let error as MesosError {
-            throw WindowError(400, "Failed to parse body into Call: \(error)")
+        let call = try Calls.decode(
+            try await request.body(limit: MesosCodec.maximumBytes), as: "mesos.v1.master.Call", format)
+        guard call["type"].string != nil else {
+            throw WindowError(400, "Failed to validate master::Call: Expecting 'type' to be present")
         }
         let name = call["type"].string ?? "UNKNOWN"
         do {
@@ -143,19 +143,25 @@ struct OperatorAPI: Sendable {
         _ name: String, _ reads: OperatorReads, rest: JSON = .null, _ wrap: @escaping @Sendable (JSON) -> JSON
     ) -> WindowResponse {
         .inPieces(headers: [("Content-Type", MesosFormat.protobuf.contentType)]) { writer in
-            func write(_ part: JSON) async throws {
+            try await pieces(of: reads, rest.isNull ? wrap([:]) : ["get_state": rest], wrap) { part in
                 var response = part
                 response["type"] = .string(name)
                 try await writer.write(
                     MesosCodec.encode(response, as: "mesos.v1.master.Response", format: .protobuf))
             }
-            try await write(rest.isNull ? wrap([:]) : ["get_state": rest])
-            for (list, path) in OperatorReads.taskLists {
-                var tasks = reads.view.tasks(path)[...]
-                while !tasks.isEmpty {
-                    try await write(wrap([list: .array(tasks.prefix(100).map(\.json))]))
-                    tasks = tasks.dropFirst(100)
-                }
+        }
+    }
+
+    /// A first part, then the tasks in parts.
+    static func pieces(
+        of reads: OperatorReads, _ first: JSON, _ wrap: (JSON) -> JSON, _ write: (JSON) async throws -> Void
+    ) async throws {
+        try await write(first)
+        for (list, path) in OperatorReads.taskLists {
+            var tasks = reads.view.tasks(path)[...]
+            while !tasks.isEmpty {
+                try await write(wrap([list: .array(tasks.prefix(100).map(\.json))]))
+                tasks = tasks.dropFirst(100)
             }
         }
     }
@@ -175,7 +181,7 @@ struct OperatorAPI: Sendable {
         out.close("}")
     }
 
-    private func write(stateOf reads: OperatorReads, _ out: inout JSONOutput) async throws {
+    func write(stateOf reads: OperatorReads, _ out: inout JSONOutput) async throws {
         out.open("{")
         out.key("get_tasks")
         try await write(tasksOf: reads, &out)
@@ -188,35 +194,5 @@ struct OperatorAPI: Sendable {
                 MesosCodec.encode(tree, as: "mesos.v1.master.Response.\(message)", format: .json))
         }
         out.close("}")
-    }
-
-    // MARK: Watching
-
-    private func subscribe(_ format: MesosFormat) async -> WindowResponse {
-        let stream = FrameworkStream(
-            id: FrameworkIDs.uuid().text, format: format, message: "mesos.v1.master.Event")
-        let backend = backend
-        return WindowResponse(
-            headers: [("Content-Type", format.contentType)],
-            stream: { writer in
-                let id = backend.events.add(stream)
-                defer { backend.events.remove(id) }
-                let state = OperatorReads(await backend.snapshot()).wholeState
-                backend.events.start(
-                    id,
-                    with: Message.event(
-                        "SUBSCRIBED", "subscribed",
-                        ["get_state": state, "heartbeat_interval_seconds": Message.double(15)]))
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await stream.serve(writer) }
-                    group.addTask {
-                        while stream.push(Message.event("HEARTBEAT")) {
-                            try await Task.sleep(for: OperatorEvents.interval)
-                        }
-                    }
-                    defer { group.cancelAll() }
-                    try await group.next()
-                }
-            })
     }
 }

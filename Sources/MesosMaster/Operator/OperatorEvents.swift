@@ -6,7 +6,7 @@ import Synchronization
 final class OperatorEvents: Sendable {
     private struct Watcher {
         let stream: FrameworkStream
-        /// Events since it came, until its first picture of the state is out; nil after that.
+        /// Events since it came, until its first picture of the state is written; nil after that.
         var waiting: [JSON]?
     }
     private struct State {
@@ -39,14 +39,15 @@ final class OperatorEvents: Sendable {
         return id
     }
 
-    /// Gives a stream its first event, then what happened meanwhile.
-    func start(_ id: UInt64, with first: JSON) {
+    /// Gives a stream what happened while its first event was written, and from now on everything else.
+    /// - Returns: false when that was too much to keep: it has to begin anew.
+    func start(_ id: UInt64) -> Bool {
         state.withLock { state in
-            guard let index = state.watchers.firstIndex(where: { $0.id == id }) else { return }
+            guard let index = state.watchers.firstIndex(where: { $0.id == id }) else { return false }
             let watcher = state.watchers[index].watcher
-            watcher.stream.push(first)
             for event in watcher.waiting ?? [] { watcher.stream.push(event) }
             state.watchers[index].watcher.waiting = nil
+            return true
         }
     }
 

@@ -21,7 +21,7 @@ struct OperatorReads: Sendable {
             "deactivated": .bool(agent.isDeactivated), "version": .string(configuration.version),
             "pid": .string("slave(1)@\(agent.node.address):\(configuration.agentPort)"),
             "registered_time": time(agent.registeredTime),
-            "total_resources": agent.total.json,
+            "total_resources": agent.total.forOperators,
             "capabilities": .array(Self.agentCapabilities.map { ["type": .string($0)] }),
         ]
         json.setMember("reregistered_time", agent.reregisteredTime.map(time))
@@ -44,8 +44,8 @@ struct OperatorReads: Sendable {
 
     func agent(_ agent: AgentRecord) -> JSON {
         var json = Self.bare(agent, state.configuration)
-        json["allocated_resources"] = (view.usedOfAgent[agent.id] ?? Resources()).json
-        json["offered_resources"] = .array(view.offered(of: agent))
+        json["allocated_resources"] = (view.usedOfAgent[agent.id] ?? Resources()).forOperators
+        json["offered_resources"] = .array(view.offered(of: agent).map(Resources.forOperators))
         return json
     }
 
@@ -70,8 +70,10 @@ struct OperatorReads: Sendable {
         json["active"] = .bool(framework.isActive)
         json["connected"] = .bool(framework.isConnected)
         json["offers"] = .array(framework.record.offers.sorted().compactMap { state.offers[$0]?.json })
-        json["allocated_resources"] = framework.allocated.json
-        json["offered_resources"] = .array(view.offered(to: framework))
+        let asked = framework.record.inverseOffers.sorted().compactMap { state.inverseOffers[$0] }
+        if !asked.isEmpty { json["inverse_offers"] = .array(asked.map(state.json(of:))) }
+        json["allocated_resources"] = framework.allocated.forOperators
+        json["offered_resources"] = .array(view.offered(to: framework).map(Resources.forOperators))
         return json
     }
 
@@ -97,15 +99,6 @@ struct OperatorReads: Sendable {
         ("tasks", \.tasks), ("unreachable_tasks", \.unreachable), ("completed_tasks", \.completed),
     ]
 
-    var tasks: JSON {
-        var json: JSON = [:]
-        for (name, path) in Self.taskLists {
-            let all = view.tasks(path)
-            if !all.isEmpty { json[name] = .array(all.map(\.json)) }
-        }
-        return json
-    }
-
     var operations: JSON {
         [
             "operations": .array(
@@ -119,10 +112,6 @@ struct OperatorReads: Sendable {
                     return json
                 })
         ]
-    }
-
-    var wholeState: JSON {
-        ["get_tasks": tasks, "get_executors": executors, "get_frameworks": frameworks, "get_agents": agents]
     }
 
     // MARK: Roles

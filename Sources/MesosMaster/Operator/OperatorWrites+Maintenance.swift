@@ -91,7 +91,7 @@ extension OperatorWrites {
         }
         // Nothing may run on a machine that is down.
         for agent in await agents(on: machines) where agent.state == "active" {
-            try await setAgent(agent.id, state: "draining") {
+            try await setAgent(agent.id, state: "draining", isOfMaintenance: true) {
                 $0["drain"] = ["maxGracePeriodSeconds": 0, "markGone": false, "maintenance": true]
             }
         }
@@ -109,6 +109,10 @@ extension OperatorWrites {
         for machine in machines { try Self.check(machine) }
         try await change { spec in
             let down = spec["down"].elements
+            let scheduled = spec["windows"].elements.flatMap { $0["machine_ids"].elements }
+            for machine in machines where !scheduled.contains(where: { Machine.same($0, machine) }) {
+                throw WindowError(400, "Machine '\(machine)' is not part of a maintenance schedule")
+            }
             for machine in machines where !down.contains(where: { Machine.same($0, machine) }) {
                 throw WindowError(400, "Machine '\(machine)' is not in DOWN mode and cannot be brought up")
             }
@@ -124,7 +128,7 @@ extension OperatorWrites {
                 })
         }
         for agent in await agents(on: machines) where agent.drain["maintenance"].bool == true {
-            try await setAgent(agent.id, state: "active") { $0.removeMember("drain") }
+            try await setAgent(agent.id, state: "active", isOfMaintenance: true) { $0.removeMember("drain") }
         }
     }
 }

@@ -18,6 +18,10 @@ struct OperatorWrites: Sendable {
     /// - Returns: the status of the answer; nil for a call that is not known.
     /// - Throws: `WindowError`, `MesosError` (a call that is not valid).
     func perform(_ name: String, _ call: JSON) async throws -> Int? {
+        let member = name.lowercased()
+        if Self.known.contains(name), call[member].object == nil {
+            throw WindowError(400, "Failed to validate master::Call: Expecting '\(member)' to be present")
+        }
         switch name {
         case "TEARDOWN":
             try await teardown(call["teardown"]["framework_id"]["value"].string ?? "")
@@ -73,10 +77,19 @@ struct OperatorWrites: Sendable {
         return 200
     }
 
+    private static let known: Set = [
+        "TEARDOWN", "UPDATE_WEIGHTS", "UPDATE_QUOTA", "SET_QUOTA", "REMOVE_QUOTA", "UPDATE_MAINTENANCE_SCHEDULE",
+        "START_MAINTENANCE", "STOP_MAINTENANCE", "DRAIN_AGENT", "DEACTIVATE_AGENT", "REACTIVATE_AGENT",
+        "MARK_AGENT_GONE", "RESERVE_RESOURCES", "UNRESERVE_RESOURCES", "CREATE_VOLUMES", "DESTROY_VOLUMES",
+        "GROW_VOLUME", "SHRINK_VOLUME",
+    ]
+
     // MARK: Frameworks
 
     func teardown(_ id: String) async throws {
-        guard !id.isEmpty else { throw WindowError(400, "Missing 'frameworkId' in the request") }
+        guard !id.isEmpty else {
+            throw WindowError(400, "Missing 'frameworkId' query parameter in the request body")
+        }
         try await require("delete", "frameworks", name: id)
         guard await backend.teardown(id) else { throw WindowError(400, "No framework found with specified ID") }
     }
@@ -104,14 +117,30 @@ struct OperatorWrites: Sendable {
         return (duration["seconds"].double ?? 0) + (duration["nanos"].double ?? 0) / 1e9
     }
 
+    /// - Parameter isOfMaintenance: true when its machine is taken down or brought up.
     func setAgent(
-        _ id: String, state new: String, _ change: @escaping @Sendable (inout JSON) -> Void = { _ in }
+        _ id: String, state new: String, isOfMaintenance: Bool = false,
+        _ change: @escaping @Sendable (inout JSON) -> Void = { _ in }
     ) async throws {
         try await require("update", "agents")
         let state = await backend.snapshot()
         guard let agent = state.agents[id] else {
-            if new == "gone", state.goneAgents[id] != nil { return }
-            throw WindowError(404, "Agent '\(id)' is not known")
+            if new == "gone" {
+                if state.goneAgents[id] != nil { return }
+                throw WindowError(404, "Agent '\(id)' not found")
+            }
+            throw WindowError(400, new == "active" ? "Agent is not deactivated" : "Unknown agent")
+        }
+        if new == "active", !isOfMaintenance {
+            if agent.state == "active" { throw WindowError(400, "Agent is not deactivated") }
+            if agent.state == "draining" { throw WindowError(400, "Agent is still in the DRAINING state") }
+        }
+        if new == "draining", !isOfMaintenance {
+            let scheduled = state.maintenance["windows"].elements.flatMap { $0["machine_ids"].elements }
+            if let machine = scheduled.first(where: { Machine.isMachine($0, of: agent) }) {
+                throw WindowError(
+                    400, "Agent \(id) is part of a maintenance schedule under Machine \(machine)")
+            }
         }
         if agent.state == "draining" || agent.state == "drained", new == "draining" || new == "deactivated" { return }
         let stored = try await backend.client.modify(MesosNames.agents, ObjectKey(name: agent.node.name)) { tree in
@@ -155,9 +184,15 @@ struct OperatorWrites: Sendable {
     func setWeights(_ infos: [JSON]) async throws {
         for info in infos {
             let role = info["role"].string ?? ""
-            if let problem = MesosRoles.problem(role) { throw WindowError(400, "Invalid role '\(role)': \(problem)") }
+            if let problem = MesosRoles.problem(role) {
+                throw WindowError(
+                    400, "Failed to validate update weights request JSON: Invalid role '\(role)': \(problem)")
+            }
             guard let weight = info["weight"].double, weight > 0, weight.isFinite else {
-                throw WindowError(400, "Invalid weight for role '\(role)': it must be positive")
+                throw WindowError(
+                    400,
+                    "Failed to validate update weights request JSON for role '\(role)': Invalid weight "
+                        + "'\(info["weight"])': Weights must be positive")
             }
         }
         for info in infos {
@@ -199,6 +234,11 @@ struct OperatorWrites: Sendable {
     /// The old form: what is guaranteed is the limit, too.
     func setQuota(_ request: JSON) async throws {
         let role = request["role"].string ?? ""
+        if await backend.snapshot().roles.values.contains(where: { $0.role == role && !$0.quota.members.isEmpty }) {
+            throw WindowError(
+                400, "Failed to validate set quota request: Cannot set quota for role '\(role)' which already has quota"
+            )
+        }
         var amounts: JSON = [:]
         for resource in request["guarantee"].elements {
             guard let name = resource["name"].string, resource["scalar"]["value"].double != nil else {
@@ -217,7 +257,7 @@ struct OperatorWrites: Sendable {
     func removeQuota(_ role: String) async throws {
         let state = await backend.snapshot()
         guard state.roles.values.contains(where: { $0.role == role && !$0.quota.members.isEmpty }) else {
-            throw WindowError(400, "Failed to remove quota for role '\(role)': there is none")
+            throw WindowError(400, "Failed to remove quota: Role '\(role)' has no quota set")
         }
         try await setQuotas([["role": .string(role)]], isForced: true)
     }

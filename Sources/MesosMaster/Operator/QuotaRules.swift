@@ -14,7 +14,7 @@ struct QuotaRules {
             let role = config["role"].string ?? ""
             if let problem = MesosRoles.problem(role) { throw WindowError(400, "Invalid QuotaConfig: \(problem)") }
             if role.contains("/") {
-                throw WindowError(400, "Invalid QuotaConfig: quota of the nested role '\(role)' is not supported")
+                throw WindowError(400, "Updating quota on nested role '\(role)' is not supported yet")
             }
             guard seen.insert(role).inserted else {
                 throw WindowError(400, "Invalid QuotaConfig: the role '\(role)' is named twice")
@@ -44,8 +44,9 @@ struct QuotaRules {
                 if let held = used[name], held > limit + 0.0005 {
                     throw WindowError(
                         400,
-                        "Invalid QuotaConfig: the limit of \(name) for '\(role)' is \(limit), below the \(held) that are "
-                            + "used; force overrides this check")
+                        "Invalid QuotaConfig: Role '\(role)' is already consuming '\(Self.text(used))'; this is more than "
+                            + "the requested limits '\(Self.text(config["limits"]))' (use 'force' flag to bypass this check)"
+                    )
                 }
             }
         }
@@ -56,15 +57,24 @@ struct QuotaRules {
     func consumed(by role: String) -> [String: Double] {
         func isIn(_ other: String) -> Bool { other == role || other.hasPrefix(role + "/") }
         var held: [JSON] = []
+        func ofRole(_ resources: Resources) -> [JSON] {
+            resources.json.elements.filter { isIn($0["reservations"].elements.last?["role"].string ?? "*") }
+        }
         for framework in reads.view.frameworks {
             for (role, resources) in framework.allocatedOfRole where isIn(role) { held += resources.unreserved.trees }
         }
-        for agent in reads.view.agents {
-            held += agent.reserved.json.elements.filter {
-                isIn($0["reservations"].elements.last?["role"].string ?? "*")
-            }
+        var drawn: [JSON] = []
+        for agent in reads.view.agents where !agent.reserved.isEmpty {
+            held += ofRole(agent.reserved)
+            // Pods that run on a reservation are in both.
+            let unheld = reads.state.unheldReservations(of: agent)
+            drawn += ofRole(reads.state.drawnReservations(of: agent, unheld))
         }
-        return Self.sums(held)
+        let twice = Self.sums(drawn)
+        return Dictionary(
+            uniqueKeysWithValues: Self.sums(held).map { name, amount in
+                (name, max((amount - (twice[name] ?? 0)) * 1000, 0).rounded() / 1000)
+            })
     }
 
     static func sums(_ resources: [JSON]) -> [String: Double] {
@@ -88,11 +98,22 @@ struct QuotaRules {
         let changed = Set(configs.compactMap { $0["role"].string })
         for role in reads.state.roles.values where !changed.contains(role.role) { add(role.quota["guarantees"]) }
         for config in configs { add(config["guarantees"]) }
-        for (name, amount) in guaranteed.sorted(by: { $0.key < $1.key }) where amount > (capacity[name] ?? 0) + 0.0005 {
+        for (name, amount) in guaranteed where amount > (capacity[name] ?? 0) + 0.0005 {
             throw WindowError(
                 400,
-                "Not enough available cluster capacity to reasonably satisfy quota request: \(amount) of \(name) would be "
-                    + "guaranteed, the cluster has \(capacity[name] ?? 0); force overrides this check")
+                "Invalid QuotaConfig: total quota guarantees '\(Self.text(guaranteed))' exceed cluster capacity "
+                    + "'\(Self.text(capacity))' (use 'force' flag to bypass this check)")
         }
+    }
+
+    /// `cpus:1; mem:32`
+    private static func text(_ amounts: [String: Double]) -> String {
+        amounts.sorted { $0.key < $1.key }.map { name, amount in
+            "\(name):" + (amount == amount.rounded() ? "\(Int64(amount))" : "\(amount)")
+        }.joined(separator: "; ")
+    }
+
+    private static func text(_ amounts: JSON) -> String {
+        text(Dictionary(uniqueKeysWithValues: amounts.members.map { ($0, $1["value"].double ?? 0) }))
     }
 }

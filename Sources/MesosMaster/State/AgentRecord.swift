@@ -97,6 +97,8 @@ public struct InverseOfferAnswer: Sendable {
     /// `ACCEPT` or `DECLINE`.
     public let status: String
     public let seconds: Double
+    /// Until then it is not asked again.
+    let untilSeconds: Double
 }
 
 /// An operation on resources that somebody wants to hear the end of.

@@ -94,6 +94,8 @@ public struct MasterState: Sendable {
     var staleAgents: Set<String> = []
     /// Milliseconds that cycles of the allocator and writes of what must not be forgotten took.
     var allocationTimes = SampleWindow()
+    /// Milliseconds from a wish for a cycle to its begin.
+    var allocationLatencies = SampleWindow()
     var storeTimes = SampleWindow()
     /// Milliseconds until everything in the store had been read.
     var fetchTime: Double?
