@@ -152,6 +152,13 @@ struct UpdateTests {
                     ])), named: "n0")
             let kill = try #require(test.state.pods[pod]?.kill)
             #expect(kill.grace == grace && kill.reason.hasPrefix("REASON_AGENT_DRAINING"))
+            #expect(test.state.object(ofAgent: "n0")?["spec"]["state"] == "draining")
+            let task = try #require(test.state.tasks[TaskKey(id, "t")])
+            test.state.effects = []
+            test.state.forget(task)
+            // Its end is written without anything else happening.
+            let isWritten = test.state.effects.contains { if case .agent("n0") = $0 { true } else { false } }
+            #expect(isWritten && test.state.object(ofAgent: "n0")?["spec"]["state"] == "drained")
         }
     }
 }

@@ -163,6 +163,10 @@ extension MasterState {
         unacknowledged.remove(task.key)
         frameworks[task.key.frameworkID]?.tasks.remove(task.key.taskID)
         agents[task.agentID]?.tasks.remove(task.key)
+        // One that is drained is so with its last task.
+        if let agent = agents[task.agentID], agent.state == "draining", agent.tasks.isEmpty {
+            effects.append(.agent(node: agent.node.name))
+        }
         if let object = task.object {
             ledger.remove(.reservation(id: Self.claimID(task.key)))
             effects.append(.task(object))
