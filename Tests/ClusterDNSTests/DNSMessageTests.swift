@@ -48,6 +48,21 @@ struct DNSMessageTests {
         #expect(Int(bytes[6]) << 8 | Int(bytes[7]) < 100)
     }
 
+    @Test("Additional records go along while there is room, and nothing is marked when they do not")
+    func additional() throws {
+        let asked = try DNSQuery(decoding: query("_http._tcp.shop.svc.cluster.local", type: 33, options: true))
+        var response = DNSResponse()
+        response.additional = (0..<100).map {
+            DNSRecord(name: asked.question.name, timeToLive: 5, data: .address([10, 0, 0, UInt8($0)]))
+        }
+        let bytes = DNSEncoder.encode(response, to: asked, limit: 512)
+        let count = Int(bytes[10]) << 8 | Int(bytes[11])
+        // 16 bytes each behind the header and the question, and 11 of options.
+        #expect(bytes.count <= 512 && count == (512 - 12 - 39 - 11) / 16 + 1)
+        #expect(bytes[2] & 0x02 == 0)
+        #expect(Array(bytes.suffix(11).prefix(3)) == [0, 0, 41])
+    }
+
     @Test("Pointer loops and cut messages are format errors")
     func malformed() {
         let loop = query("a").prefix(12) + [0xC0, 0x0C, 0, 1, 0, 1]

@@ -27,8 +27,18 @@ struct DNSEncoder {
         encoder.patch(6, UInt16(counts.answers))
         encoder.patch(8, UInt16(counts.authority))
         if isTruncated { encoder.bytes[2] |= 0x02 }
+        var additional = query.hasOptions ? 1 : 0
+        for record in isTruncated ? [] : response.additional {
+            let before = encoder
+            encoder.record(record)
+            if encoder.bytes.count > room {
+                encoder = before
+                break
+            }
+            additional += 1
+        }
+        encoder.patch(10, UInt16(additional))
         if query.hasOptions {
-            encoder.patch(10, 1)
             encoder.bytes += [0, 0, 41, 0x10, 0x00, 0, 0, 0, 0, 0, 0]
         }
         return encoder.bytes

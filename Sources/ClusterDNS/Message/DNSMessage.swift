@@ -78,4 +78,6 @@ struct DNSResponse: Sendable {
     var isAuthoritative = true
     var answers: [DNSRecord] = []
     var authority: [DNSRecord] = []
+    /// What the client would ask next; left out where there is no room.
+    var additional: [DNSRecord] = []
 }

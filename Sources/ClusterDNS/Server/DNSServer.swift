@@ -176,6 +176,7 @@ public final class DNSServer: Service {
             var response = zone.answer(query.question) ?? mesos?.answer(query.question)
         {
             await followAlias(query.question, &response)
+            addTargets(&response)
             return DNSEncoder.encode(response, to: query, limit: room)
         }
         if let passed = await forward(bytes) { return passed }
@@ -183,6 +184,18 @@ public final class DNSServer: Service {
         failure.isAuthoritative = false
         failure.code = .serverFailure
         return DNSEncoder.encode(failure, to: query, limit: room)
+    }
+
+    /// Addresses of what SRV records point at go along: many clients ask for no more.
+    private func addTargets(_ response: inout DNSResponse) {
+        var seen: Set<DNSName> = []
+        for record in response.answers.prefix(64) {
+            guard case .service(_, _, _, let target) = record.data, seen.insert(target).inserted else { continue }
+            for type in [DNSType.a, .aaaa] {
+                let question = DNSQuestion(name: target, type: type, recordClass: 1)
+                response.additional += (zone.answer(question) ?? mesos?.answer(question))?.answers ?? []
+            }
+        }
     }
 
     /// An external-name service points at a name that may be one of ours: its addresses are added then. Names of others
