@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
 // Apus: one binary that turns a pool of machines into one cluster. The targets are the rooms of
-// docs/architecture.md; arrows point down only, and nothing below APIServer knows HTTP.
+// docs/architecture.md; arrows point down only.
 
 import PackageDescription
 
