@@ -115,6 +115,10 @@ public final class Master: Service, MasterGateway {
             let (view, isGone) = event.newest
             inbox.put { $0.agents[view.node] = .some(isGone ? nil : view) }
         }
+        frameworkInformer.subscribe { event in
+            guard case .added(let view) = event, view.isOfCluster else { return }
+            inbox.put { $0.frameworks[view.id] = view }
+        }
         roleInformer.subscribe { event in
             let (view, isGone) = event.newest
             inbox.put { $0.roles[view.role] = .some(isGone ? nil : view) }
@@ -332,6 +336,7 @@ public final class Master: Service, MasterGateway {
     }
 
     private static func apply(_ contents: MasterInbox.Contents, to state: inout MasterState) {
+        for framework in contents.frameworks.values { state.recover(framework) }
         for (name, role) in contents.namespaces {
             state.set(role: role, ofNamespace: name)
         }

@@ -212,6 +212,10 @@ def test_names(mesos):
     assert 31000 <= number <= 32000 and "assigned" not in published[0]
     found = eventually(lambda: dig("_web._named-team._tcp.marathon.mesos", "SRV"), 20, "the endpoint's name")
     assert found.split()[2] == str(number)
+    whole = subprocess.run(
+        ["dig", "+noall", "+additional", "+time=2", f"@{service}", "_web._named-team._tcp.marathon.mesos", "SRV"],
+        capture_output=True, text=True, timeout=20).stdout
+    assert whole.split()[-2:] == ["A", address], whole
     assert dig("named.team.marathon.mesos", "A") == dig("named-team.marathon.mesos", "A") == address
     mesos.ask("/v2/pods/team/named", None, "DELETE", port=mesos.marathon)
 
@@ -220,14 +224,32 @@ def test_what_the_command_line_of_dcos_looks_at(mesos):
     """`dcos cluster setup`, `dcos service` and `dcos node`; clusters are known by random UUIDs alone."""
     assert mesos.ask("/pkgpanda/active.buildinfo.full.json") == {}
     assert uuid.UUID(mesos.ask("/metadata")["CLUSTER_ID"]).version == 4
-    marathon = [one for one in mesos.ask("/mesos/frameworks")["frameworks"] if one["name"] == "marathon"]
+    # A framework that has no tasks yet, too.
+    marathon = eventually(
+        lambda: [one for one in mesos.ask("/mesos/frameworks")["frameworks"] if one["name"] == "marathon"], 30,
+        "Marathon among the frameworks")
     assert [(one["active"], one["connected"]) for one in marathon] == [(True, True)]
+    mesos.ask(
+        "/v2/groups", json.dumps({
+            "id": "/shares", "enforceRole": True,
+            "apps": [{"id": "/shares/one", "cmd": "exec sleep 600", "cpus": 0.03, "mem": 16}]}).encode(),
+        "POST", port=mesos.marathon, headers={"Content-Type": "application/json"})
     units = [unit["id"] for unit in mesos.ask("/system/health/v1/units")["units"]]
     assert "dcos-mesos-master.service" in units and "dcos-marathon.service" in units
     node = mesos.ask("/system/health/v1/nodes")["nodes"][0]
     assert mesos.ask(f"/system/health/v1/nodes/{node['host_ip']}/units")["units"][0]["health"] == 0
     assert refusal(lambda: mesos.ask("/system/health/v1/units/none")) == 404
     assert mesos.ask("/exhibitor/exhibitor/v1/cluster/status")[0]["isLeader"] is True
+
+    # What an app holds is the role's, is no reservation, and names Marathon among its frameworks.
+    def role():
+        return next((one for one in mesos.ask("/roles")["roles"] if one["name"] == "shares"), None)
+
+    found = eventually(lambda: role() and role()["allocated"]["cpus"] == 0.03 and role(), 60, "the app in its role")
+    assert found["quota"]["consumed"] == {"cpus": 0.03, "mem": 16.0} and found["frameworks"] == [marathon[0]["id"]]
+    task = mesos.ask("/v2/apps/shares/one/tasks", port=mesos.marathon)["tasks"][0]
+    assert task["slaveId"] == mesos.agent_state()["agent_info"]["id"]["value"]
+    mesos.ask("/v2/groups/shares?force=true", None, "DELETE", port=mesos.marathon)
 
 
 @pytest.mark.parametrize("image", [False, True])

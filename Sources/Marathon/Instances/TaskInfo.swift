@@ -3,13 +3,12 @@ import MesosModel
 
 /// The TaskInfo that the Mesos window shows for an instance.
 extension PodBuilder {
-    private func resources(_ json: JSON, role: String) -> JSON {
+    /// Resources that are not reserved: which role they are allocated to follows from the pod.
+    private func resources(_ json: JSON) -> JSON {
         .array(
             ["cpus", "mem", "disk", "gpus"].compactMap { name in
                 guard let value = json[name].double, value > 0 else { return nil }
-                return [
-                    "name": .string(name), "type": "SCALAR", "role": .string(role), "scalar": ["value": .double(value)],
-                ]
+                return ["name": .string(name), "type": "SCALAR", "scalar": ["value": .double(value)]]
             })
     }
 
@@ -39,7 +38,7 @@ extension PodBuilder {
         command.setMember("user", json["user"])
         var info: JSON = [
             "name": .string(spec.id.hostForm), "task_id": ["value": .string(taskID)],
-            "agent_id": ["value": ""], "resources": resources(json, role: spec.role), "command": command,
+            "agent_id": ["value": ""], "resources": resources(json), "command": command,
             "labels": labels(spec.labels),
         ]
         var container = containerInfo(image: spec.image, hasTerminal: json["tty"].bool == true)
@@ -88,7 +87,7 @@ extension PodBuilder {
             let command = container["exec"]["command"]
             var info: JSON = [
                 "name": container["name"], "task_id": ["value": .string(taskIDs[index])], "agent_id": ["value": ""],
-                "resources": resources(container["resources"], role: spec.role),
+                "resources": resources(container["resources"]),
                 "labels": labels(spec.labels.merging(container["labels"].stringMap) { $1 }),
             ]
             if let shell = command["shell"].string {
@@ -110,7 +109,7 @@ extension PodBuilder {
             "executor": [
                 "type": "DEFAULT", "executor_id": ["value": .string(instance)],
                 "framework_id": ["value": .string(frameworkID)],
-                "resources": resources(spec.json["executorResources"], role: spec.role),
+                "resources": resources(spec.json["executorResources"]),
             ],
             "tasks": .array(tasks),
         ]

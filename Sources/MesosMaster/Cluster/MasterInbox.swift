@@ -13,10 +13,12 @@ final class MasterInbox: Sendable {
         var maintenance: JSON?
         var pods: [ObjectKey: (pod: MasterPod, isGone: Bool)] = [:]
         var tasks: [ObjectKey: TaskObject?] = [:]
+        /// Those of the cluster itself: others come by their own calls.
+        var frameworks: [String: FrameworkObject] = [:]
 
         var isEmpty: Bool {
             nodes.isEmpty && agents.isEmpty && roles.isEmpty && namespaces.isEmpty
-                && maintenance == nil && pods.isEmpty && tasks.isEmpty
+                && maintenance == nil && pods.isEmpty && tasks.isEmpty && frameworks.isEmpty
         }
     }
     private struct State {

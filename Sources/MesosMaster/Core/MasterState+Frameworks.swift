@@ -287,8 +287,8 @@ extension MasterState {
             completedFrameworks[object.id] = framework
             return
         }
-        framework.isRecovered = true
         framework.isOfCluster = object.isOfCluster
+        framework.isRecovered = !framework.isOfCluster
         if !framework.isOfCluster, framework.unregisteredTime == nil {
             // It was connected when the master ended: its time to come back begins now.
             framework.unregisteredTime = seconds

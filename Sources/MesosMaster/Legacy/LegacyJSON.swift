@@ -132,7 +132,7 @@ struct LegacyJSON: Sendable {
         json.setMember("reregistered_time", record.reregisteredTime.map(Message.double))
         json.setMember("principal", record.principal.map(JSON.string))
         if record.isMultiRole {
-            json["roles"] = JSON(record.roles)
+            json["roles"] = JSON(framework.roles)
         } else {
             json["role"] = .string(record.roles.first ?? "*")
         }
@@ -234,7 +234,7 @@ struct LegacyJSON: Sendable {
 
     func role(_ name: String) -> JSON {
         let record = reads.role(named: name)
-        let users = view.frameworks.filter { $0.record.roles.contains(name) }
+        let users = view.frameworks.filter { $0.roles.contains(name) }
         let allocated = view.allocated(toRole: name).trees
         let offered = state.offers.values.filter { $0.role == name }.flatMap { $0.resources.json.elements }
         let reserved = view.agents.flatMap { $0.reserved.json.elements.filter { Self.owner($0) == name } }

@@ -83,6 +83,10 @@ struct MasterView: Sendable {
 
         var isActive: Bool { isOfCluster || record.isActive }
         var isConnected: Bool { isOfCluster || record.isConnected }
+        /// Its roles; one of the cluster itself has those that its pods are in.
+        var roles: [String] {
+            isOfCluster ? Set(record.roles).union(allocatedOfRole.keys).sorted() : record.roles
+        }
         /// What its tasks hold, by role.
         var allocatedOfRole: [String: Resources] = [:]
         /// What its tasks hold.
@@ -191,8 +195,7 @@ struct MasterView: Sendable {
     /// Roles that somebody uses or that were given a weight, a quota or a reservation.
     var roleNames: [String] {
         var names: Set<String> = ["*"]
-        for framework in frameworks { names.formUnion(framework.record.roles) }
-        for framework in frameworks where framework.isOfCluster { names.formUnion(framework.allocatedOfRole.keys) }
+        for framework in frameworks { names.formUnion(framework.roles) }
         names.formUnion(state.roles.values.map(\.role))
         for agent in agents {
             for resource in agent.reserved.json.elements {

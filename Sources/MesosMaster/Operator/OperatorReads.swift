@@ -67,6 +67,7 @@ struct OperatorReads: Sendable {
 
     func framework(_ framework: MasterView.Framework) -> JSON {
         var json = Self.bare(framework.record)
+        if framework.isOfCluster { json["framework_info"]["roles"] = JSON(framework.roles) }
         json["active"] = .bool(framework.isActive)
         json["connected"] = .bool(framework.isConnected)
         json["offers"] = .array(framework.record.offers.sorted().compactMap { state.offers[$0]?.json })
@@ -122,7 +123,7 @@ struct OperatorReads: Sendable {
         [
             "roles": .array(
                 view.roleNames.map { name in
-                    let users = view.frameworks.filter { $0.record.roles.contains(name) }
+                    let users = view.frameworks.filter { $0.roles.contains(name) }
                     return [
                         "name": .string(name), "weight": Message.double(role(named: name)?.weight ?? 1),
                         "frameworks": .array(users.map { Message.id($0.record.id) }),

@@ -108,7 +108,12 @@ struct PodTask: Sendable {
         var task: JSON = [
             "name": info["name"].isNull ? .string(id) : info["name"], "task_id": Message.id(id),
             "framework_id": Message.id(frameworkID), "agent_id": Message.id(agentID), "state": .string(state),
-            "resources": .array(resources(info, annotations)), "statuses": [status(tree)],
+            "resources": .array(
+                resources(info, annotations).map { resource in
+                    var resource = resource
+                    resource["allocation_info"] = ["role": .string(role)]
+                    return resource
+                }), "statuses": [status(tree)],
         ]
         task["status_update_state"] = .string(state)
         for name in ["container", "health_check"] { task.setMember(name, info[name]) }
