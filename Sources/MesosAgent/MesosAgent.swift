@@ -76,7 +76,8 @@ public final class MesosAgent: Service, AgentGateway {
             master: master, credentials: configuration.credentials, ownAddress: configuration.address, logger: logger)
         let paths = SandboxPaths(caches: caches, dataDirectory: configuration.dataDirectory)
         let sandboxes = SandboxFiles(paths: paths, node: node)
-        let usage = ContainerUsage(read: usage)
+        let usage = ContainerUsage(
+            read: usage, systemTimes: { [engine] uids in await engine?.systemTimes(uids) ?? [:] })
         let containers = ContainerCalls(caches: caches, facts: facts, client: client, node: node, engine: engine)
         operatorCalls = OperatorCalls(
             caches: caches, facts: facts, sessions: sessions, files: sandboxes, usage: usage, containers: containers)
@@ -120,7 +121,13 @@ public final class MesosAgent: Service, AgentGateway {
 
     public func shutdown(frameworkID: String, agentID: String, executorID: String) async throws {
         let key = ExecutorKey(framework: frameworkID, executor: executorID)
-        guard let pod = caches.executorPod(key), !pod.isEnded else { return }
-        try await reconciler.shutdown(pod)
+        // Groups that were launched one after the other on one executor are pods of their own.
+        for pod in caches.podsByExecutor[key] where !pod.isEnded && !pod.isTerminating {
+            if pod.executorInfo != nil {
+                try await reconciler.shutdown(pod)
+            } else {
+                try await reconciler.kill(pod)
+            }
+        }
     }
 }

@@ -56,6 +56,8 @@ public struct Launch: Sendable {
     public var stdin = false
     public var stdinOnce = false
     public var tty = false
+    /// Size of the terminal at the start; zeros for none.
+    public var rows = 0, columns = 0
     public var ownProcesses = true
     /// A process whose PID namespace is joined; 0 for none.
     public var joinProcesses = 0
@@ -85,7 +87,8 @@ public struct Launch: Sendable {
             "arguments": .array(arguments.map(JSON.string)), "environment": .array(environment.map(JSON.string)),
             "workingDirectory": .string(workingDirectory), "identity": identity.json, "sandbox": .string(sandbox),
             "log": .string(log), "stdin": .bool(stdin), "stdinOnce": .bool(stdinOnce), "tty": .bool(tty),
-            "ownProcesses": .bool(ownProcesses), "joinProcesses": JSON(joinProcesses), "network": .string(network),
+            "rows": JSON(rows), "columns": JSON(columns), "ownProcesses": .bool(ownProcesses),
+            "joinProcesses": JSON(joinProcesses), "network": .string(network),
             "hostname": .string(hostname),
             "mounts": .array(
                 mounts.map {
@@ -111,6 +114,7 @@ public struct Launch: Sendable {
         stdin = json["stdin"].bool ?? false
         stdinOnce = json["stdinOnce"].bool ?? false
         tty = json["tty"].bool ?? false
+        (rows, columns) = (json["rows"].int ?? 0, json["columns"].int ?? 0)
         ownProcesses = json["ownProcesses"].bool ?? true
         joinProcesses = json["joinProcesses"].int ?? 0
         network = json["network"].string ?? ""

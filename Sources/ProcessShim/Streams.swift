@@ -36,6 +36,9 @@ struct Streams {
             terminalPath = path
             System.setNonblocking(terminal)
             output = terminal
+            if launch.rows > 0 || launch.columns > 0 {
+                resize(width: UInt16(clamping: launch.columns), height: UInt16(clamping: launch.rows))
+            }
             input = launch.stdin ? terminal : -1
             // Held so that the terminal does not hang up before the program opens it.
             programOutput = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)

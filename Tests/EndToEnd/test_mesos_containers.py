@@ -224,6 +224,16 @@ def test_a_terminal_that_is_attached_to(agent):
     assert wait(agent, nested)["exit_status"] == 4 << 8
 
 
+def test_a_terminal_has_its_size_from_the_start(agent):
+    nested = of_task(agent, "sized")
+    assert status(agent, "LAUNCH_NESTED_CONTAINER", {
+        "container_id": nested, "command": {"value": "stty size"},
+        "container": {"type": "MESOS", "tty_info": {"window_size": {"rows": 33, "columns": 77}}}}) == (200, "")
+    assert wait(agent, nested)["exit_status"] == 0
+    folder = f"/framework/f-0000/executor/{TASK}/latest/containers/sized"
+    assert "33 77" in output(agent, folder)
+
+
 def test_a_session_as_another_user(agent):
     session = of_task(agent, "as-nobody")
     response = call(agent, "LAUNCH_NESTED_CONTAINER_SESSION", {

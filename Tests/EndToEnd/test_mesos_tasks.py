@@ -94,6 +94,26 @@ def test_a_kill_has_its_own_patience(framework):
     assert end["state"] == "TASK_KILLED", end
 
 
+def test_failures_of_a_health_check_end_a_task(framework):
+    framework.launch([{
+        "name": "sick", "command": "exec sleep 600", "more": {"health_check": {
+            "type": "COMMAND", "command": {"value": "exit 1"}, "delay_seconds": 0, "interval_seconds": 0.2,
+            "grace_period_seconds": 0, "consecutive_failures": 2}}}])
+    end = framework.end("sick")
+    assert (end["state"], end["healthy"]) == ("TASK_KILLED", False), end
+    assert end["message"] == "Command terminated with signal Terminated"
+
+
+def test_volumes_with_relative_paths_are_in_the_sandbox(framework, tasks):
+    folder = tasks.file.parent
+    framework.launch([{
+        "name": "volume", "command": "cd $MESOS_SANDBOX && echo in > data/written", "more": {"container": {
+            "type": "MESOS",
+            "volumes": [{"container_path": "data", "host_path": str(folder), "mode": "RW"}]}}}])
+    assert framework.end("volume")["state"] == "TASK_FINISHED"
+    assert (folder / "written").read_text() == "in\n"
+
+
 def test_results_of_checks_are_told(framework):
     framework.launch([{
         "name": "checked", "command": "echo 7 > code; sleep 4; echo 0 > code; exec sleep 600", "more": {"check": {

@@ -188,6 +188,41 @@ import Testing
         }
     }
 
+    @Test("The default executor ends with its groups when its framework says so")
+    func shutdownOfGroups() async throws {
+        try await TestAgent.run { test in
+            let tasks: JSON = [["name": "a", "task_id": ["value": "a"], "agent_id": ["value": "m-S0"]]]
+            let group: JSON = ["executor": ["type": "DEFAULT", "executor_id": ["value": "d"]], "tasks": tasks]
+            let keys = ["g1", "g2"].map { ObjectKey(namespace: "default", name: $0) }
+            for key in keys {
+                try await test.client.create(
+                    .pods,
+                    [
+                        "apiVersion": "v1", "kind": "Pod",
+                        "metadata": [
+                            "name": .string(key.name), "namespace": "default",
+                            "labels": [MesosNames.frameworkLabel: "m-0000"],
+                            "annotations": [MesosNames.taskGroupAnnotation: .string(group.description)],
+                            "finalizers": [.string(MesosNames.statusFinalizer)],
+                        ],
+                        "spec": [
+                            "nodeName": "n1", "automountServiceAccountToken": false,
+                            "containers": [["name": "a", "image": "host"]],
+                        ],
+                    ])
+            }
+            try await eventually {
+                try await test.get("/state")?["frameworks"][0]["executors"].elements.count == keys.count
+            }
+            try await test.agent.shutdown(frameworkID: "m-0000", agentID: "m-S0", executorID: "d")
+            for key in keys {
+                let pod = try #require(try await test.client.find(.pods, key))
+                #expect(pod.metadata.isTerminating)
+                #expect(!pod.tree["metadata"]["annotations"][MesosNames.killAnnotation].isNull)
+            }
+        }
+    }
+
     @Test("Calls that are wrong get an answer that says so")
     func refusals() async throws {
         try await TestAgent.run { test in

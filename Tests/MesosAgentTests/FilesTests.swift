@@ -13,6 +13,7 @@ import Testing
             buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) } ?? ""
         }
         try #require(!data.isEmpty)
+        defer { removeTree(data) }
         try await TestAgent.run(data: data) { test in
             let task: JSON = [
                 "name": "t", "task_id": ["value": "t1"], "agent_id": ["value": "m-S0"], "command": ["value": "true"],
@@ -97,6 +98,20 @@ import Testing
                 #expect(try await test.code(path) == 200, "\(path)")
             }
         }
+    }
+
+    private func removeTree(_ path: String) {
+        if unlink(path) == 0 { return }
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
+                    String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name != ".", name != ".." { removeTree("\(path)/\(name)") }
+            }
+            closedir(folder)
+        }
+        rmdir(path)
     }
 
     private func write(_ text: String, to path: String) {

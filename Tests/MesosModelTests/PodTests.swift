@@ -72,6 +72,15 @@ import Testing
         #expect(throws: MesosError.self) { try PodBuilder.pod(task: task, place: place) }
     }
 
+    /// Without an image, too: the process runtime knows where the sandbox is.
+    @Test func relativeVolumesAreInTheSandbox() throws {
+        var task = task
+        task["container"] = ["volumes": [["container_path": "data", "host_path": "/srv", "mode": "RW"]]]
+        let container = try PodBuilder.pod(task: task, place: place)["spec"]["containers"][0]
+        #expect(container["image"] == "host")
+        #expect(container["volumeMounts"][0]["mountPath"] == "/mnt/mesos/sandbox/data")
+    }
+
     @Test("Groups are pods of several containers, custom executors know their agent")
     func executors() throws {
         var second = task
@@ -165,6 +174,18 @@ import Testing
             $0["metadata"]["annotations"][MesosNames.killAnnotation] = "REASON_FRAMEWORK_REMOVED: Framework is gone"
         }
         #expect(asked.status["reason"] == "REASON_FRAMEWORK_REMOVED" && asked.status["message"] == "Framework is gone")
+        let byFramework = try projected {
+            status(ended(143, at: "2026-01-01T00:00:11Z"), &$0)
+            deleted(&$0)
+            $0["metadata"]["annotations"][MesosNames.killAnnotation] = .string(MesosNames.frameworkKill)
+        }
+        #expect(byFramework.status["message"] == "Command terminated with signal Terminated")
+        let unhealthy = try projected {
+            status(ended(143), &$0)
+            $0["status"]["conditions"] = [["type": .string(MesosNames.unhealthyCondition + "task"), "status": "True"]]
+        }
+        #expect(unhealthy.state == .killed && unhealthy.status["healthy"] == false)
+        #expect(unhealthy.status["message"] == "Command terminated with signal Terminated")
         let before = try projected {
             status(ended(0, at: "2026-01-01T00:00:05Z"), &$0)
             deleted(&$0)
@@ -173,6 +194,32 @@ import Testing
         var lost = try PodBuilder.pod(task: task, place: place)
         status(["running": ["startedAt": "2026-01-01T00:00:01Z"]], &lost)
         #expect(TaskProjection.tasks(of: lost, isNodeLost: true).first?.state == .unreachable)
+    }
+
+    @Test("The time of one member of a group ends the others, too, but only those that still ran")
+    func deadlines() throws {
+        var tasks = ["limited", "other", "early"].map { id -> JSON in
+            var task = task
+            task["task_id"] = ["value": .string(id)]
+            return task
+        }
+        tasks[0]["max_completion_time"] = ["nanoseconds": 5_000_000_000]
+        let executor: JSON = ["executor_id": ["value": "e"], "type": "DEFAULT"]
+        var pod = try PodBuilder.pod(executor: executor, group: tasks, place: place)
+        func member(_ name: String, _ code: Int, _ time: String) -> JSON {
+            ["name": .string(name), "state": ended(code, at: time)]
+        }
+        pod["status"] = [
+            "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "2026-01-01T00:00:01Z",
+            "containerStatuses": [
+                member("limited", 143, "2026-01-01T00:00:06Z"), member("other", 143, "2026-01-01T00:00:06Z"),
+                member("early", 3, "2026-01-01T00:00:03Z"),
+            ],
+        ]
+        let found = TaskProjection.tasks(of: pod)
+        #expect(found.map(\.state) == [.failed, .killed, .failed])
+        #expect(found[0].status["reason"] == "REASON_MAX_COMPLETION_TIME_REACHED")
+        #expect(found[2].status["message"] == "Command exited with status 3")
     }
 
     @Test("A pod of Kubernetes is one task")

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import NIOCore
 import NIOHTTP1
@@ -25,7 +26,23 @@ final class WebhookServer: Sendable {
 
     /// One for all servers: making keys takes time.
     private static let authority = Result {
-        try ClusterPKI.loadOrCreate(directory: "/tmp/apus-webhook-tests-\(NameGenerator.uuid())/pki").authority
+        var template = Array("/tmp/apus-webhook-tests-XXXXXX".utf8CString)
+        let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+        // The authority is in memory from then on.
+        defer { removeFolder(directory) }
+        return try ClusterPKI.loadOrCreate(directory: directory).authority
+    }
+
+    private static func removeFolder(_ path: String) {
+        guard let folder = opendir(path) else { return }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
+                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { unlink("\(path)/\(name)") }
+        }
+        closedir(folder)
+        rmdir(path)
     }
 
     /// - Parameter names: DNS names of its certificate.

@@ -4,7 +4,7 @@ import ProcessShim
 
 /// What the annotation `process.apus.dev/options` says for one container:
 /// `{"name": {"rlimits": [{"type": "RLMT_NOFILE", "soft": 1024, "hard": 4096}], "user": "nobody", "umask": "0027",
-/// "privateTmp": false}}`.
+/// "privateTmp": false, "window": {"rows": 24, "columns": 80}}}`.
 struct ProcessOptions: Sendable {
     static let annotation = "process.apus.dev/options"
 
@@ -13,6 +13,8 @@ struct ProcessOptions: Sendable {
     var user = ""
     var umask: Int?
     var hasPrivateTemporary = true
+    /// Size of its terminal; zeros for none.
+    var rows: UInt16 = 0, columns: UInt16 = 0
 
     init(_ annotations: [String: String], container: String) throws(RuntimeError) {
         guard let text = annotations[Self.annotation], !text.isEmpty else { return }
@@ -34,6 +36,8 @@ struct ProcessOptions: Sendable {
         user = own["user"].string ?? ""
         umask = own["umask"].string.flatMap { Int($0, radix: 8) }
         hasPrivateTemporary = own["privateTmp"].bool ?? true
+        rows = UInt16(clamping: own["window"]["rows"].int ?? 0)
+        columns = UInt16(clamping: own["window"]["columns"].int ?? 0)
     }
 
     /// The kernel's number of `RLMT_NOFILE`, `RLIMIT_NOFILE` or `nofile`.

@@ -67,6 +67,7 @@ extension ProcessRuntime {
         launch.sandbox = folder
         launch.log = container.logPath
         (launch.stdin, launch.stdinOnce, launch.tty) = (config.stdin, config.stdinOnce, config.tty)
+        (launch.rows, launch.columns) = (Int(options.rows), Int(options.columns))
         launch.ownProcesses = config.security.pid == .container
         launch.joinProcesses = joined ?? 0
         launch.network = sandbox.network

@@ -12,12 +12,17 @@ public struct ContainerEngine: Sendable {
     /// Removes images that nothing uses, except those of these names.
     public var pruneImages: @Sendable (Set<String>) async -> Void
 
+    /// Nanoseconds that the kernel worked for pods, by their uids.
+    public var systemTimes: @Sendable ([String]) async -> [String: UInt64]
+
     public init(
         kill: @escaping @Sendable (ContainerReference) async throws -> Void,
-        pruneImages: @escaping @Sendable (Set<String>) async -> Void
+        pruneImages: @escaping @Sendable (Set<String>) async -> Void,
+        systemTimes: @escaping @Sendable ([String]) async -> [String: UInt64] = { _ in [:] }
     ) {
         self.kill = kill
         self.pruneImages = pruneImages
+        self.systemTimes = systemTimes
     }
 }
 
@@ -93,7 +98,23 @@ struct ContainerCalls: Sendable {
     /// - Returns: false when there is such a container already.
     private func launch(_ path: ContainerPath, _ body: JSON) async throws -> Bool {
         if await table.isKnown(path) || main(path) != nil { return false }
-        return try await pods.launch(.init(path: path, call: body, parent: try await parent(of: path)?.pod))
+        let isNew = try await pods.launch(.init(path: path, call: body, parent: try await parent(of: path)?.pod))
+        if isNew, let size = Self.size(body["container"]["tty_info"]) { await resize(path, size) }
+        return isNew
+    }
+
+    /// Gives a container's terminal the size that was asked for, where the runtime did not at the start.
+    private func resize(_ path: ContainerPath, _ size: (width: UInt16, height: UInt16)) async {
+        guard let (pod, container) = main(path), !pod.usesProcessRuntime else { return }
+        var options = ExecOptions()
+        options.tty = true
+        options.stdin = true
+        options.stdout = true
+        // It may have ended: then nobody looks at the terminal any more.
+        guard let session = try? await node.attach(reference(pod, container), options) else { return }
+        try? await session.resize(width: size.width, height: size.height)
+        // Nothing answers that: a connection that ends at once may take the size along.
+        TimerQueue.shared.schedule(after: .seconds(1)) { Task { await session.close() } }
     }
 
     /// The container above one; nil for one that has none.

@@ -200,9 +200,9 @@ struct ExecutorCalls: Sendable {
         status["executor_id"] = ["value": .string(key.executor)]
         status["agent_id"] = ["value": .string(facts.agentID(of: pod))]
         if status["timestamp"].double == nil { status["timestamp"] = StatusStore.now }
-        if status["container_status"]["container_id"].isNull {
-            status["container_status"]["container_id"] = ["value": .string(pod.uid)]
-        }
+        // What the executor says of its container goes before what the agent knows of it.
+        let told = status["container_status"]
+        status["container_status"] = told.isNull ? pod.containerStatus : pod.containerStatus.mergePatched(with: told)
         guard status.encoded().count <= StatusStore.maximumUpdateBytes else {
             throw WindowError(
                 400, "The status is longer than the \(StatusStore.maximumUpdateBytes) bytes that are kept")

@@ -253,7 +253,7 @@ struct ExecutorReconciler: Sendable {
     /// Tells an executor to end, and ends it when its time for that is over.
     func shutdown(_ pod: NodePod) async throws {
         if let deadline = pod.shutdownDeadline { return try await finishShutdown(pod, deadline) }
-        guard let session = sessions.session(pod.key, uid: pod.uid) else { return try await kill(pod, [:]) }
+        guard let session = sessions.session(pod.key, uid: pod.uid) else { return try await kill(pod) }
         let grace = pod.executorInfo?["shutdown_grace_period"]["nanoseconds"].double.map { $0 / 1e9 }
         let deadline = Double(Timestamp.now.microseconds) / 1e6 + min(max(grace ?? timeouts.shutdownGrace, 0), 86_400)
         try await annotate(pod, [NodePod.shutdownAnnotation: String(deadline)])
@@ -266,11 +266,11 @@ struct ExecutorReconciler: Sendable {
         if let session, session.beginShutdown() { session.send(ExecutorEvents.shutdown) }
         let left = deadline - Double(Timestamp.now.microseconds) / 1e6
         if left > 0 { return queue.add(.pod(pod.key), after: .milliseconds(Int64(left * 1000) + 10)) }
-        try await kill(pod, [:])
+        try await kill(pod)
     }
 
     /// Ends a pod by our will, not somebody's `kubectl delete`.
-    private func kill(_ pod: NodePod, _ annotations: [String: String]) async throws {
+    func kill(_ pod: NodePod, _ annotations: [String: String] = [:]) async throws {
         var annotations = annotations
         if pod.kill == nil { annotations[MesosNames.killAnnotation] = "The executor was shut down" }
         try await annotate(pod, annotations)

@@ -74,7 +74,7 @@ struct StatusStore: Sendable {
             "uuid": .string(Self.uuid(record.key.description, record.created?.rfc3339 ?? "", state)),
         ]
         if let agent = agentID() { status["agent_id"] = ["value": .string(agent)] }
-        if let pod { status["container_status"] = ["container_id": ["value": .string(pod.uid)]] }
+        if let pod { status["container_status"] = pod.containerStatus }
         if !limitation.isNull { status["limitation"] = limitation }
         return status
     }

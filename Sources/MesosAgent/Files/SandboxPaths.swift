@@ -92,8 +92,14 @@ struct SandboxPaths: Sendable {
             guard let folder = folder(pod, container.name)?.split(separator: "/").map(String.init),
                 parts.starts(with: folder)
             else { continue }
-            return Place(
-                pod: pod, container: container.name, path: parts.dropFirst(folder.count).joined(separator: "/"))
+            let rest = Array(parts.dropFirst(folder.count))
+            // The folder of a group with one task stands for the executor's, which has its tasks below it.
+            if rest.first == "tasks" || rest.first == "containers", let place = self.below(pod, rest),
+                place.container != nil
+            {
+                return place
+            }
+            return Place(pod: pod, container: container.name, path: rest.joined(separator: "/"))
         }
         return nil
     }

@@ -25,7 +25,7 @@ extension MasterState {
             return
         }
         let grace = policy["grace_period"]["nanoseconds"].int.map { max(($0 + 999_999_999) / 1_000_000_000, 0) }
-        kill(pod: task.pod, reason: "The framework asked for it", grace: grace)
+        kill(pod: task.pod, reason: MesosNames.frameworkKill, grace: grace)
     }
 
     /// Has a pod ended; a second call may only make it quicker.

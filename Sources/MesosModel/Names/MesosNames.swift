@@ -5,6 +5,8 @@ public import ObjectModel
 public enum MesosNames {
     /// Type of a pod's condition that tells the newest result of a task's check; the container's name follows.
     public static let checkCondition = "check.mesos.apus.dev/"
+    /// Condition type, a container's name follows: `True` when the failures of its health check end it.
+    public static let unhealthyCondition = "unhealthy.mesos.apus.dev/"
 
     // MARK: Labels of pods
 
@@ -40,6 +42,8 @@ public enum MesosNames {
     public static let roleAnnotation = "mesos.apus.dev/role"
     /// Annotation: why the framework, the master or an operator asked for the kill; absent when somebody deleted the pod.
     public static let killAnnotation = "mesos.apus.dev/kill"
+    /// What that annotation says when the framework did.
+    public static let frameworkKill = "The framework asked for it"
     /// Annotation: URIs to fetch, by container.
     public static let urisAnnotation = "mesos.apus.dev/uris"
     /// Annotation: what Kubernetes has no field for (rlimits, user), by container.

@@ -193,6 +193,8 @@ extension PodBuilder {
         if linux["share_pid_namespace"].bool == true { sharesProcesses = true }
         let limits = info["rlimit_info"]["rlimits"].elements
         if !limits.isEmpty { extras["rlimits"] = .array(limits) }
+        let window = info["tty_info"]["window_size"]
+        if !window.isNull { extras["window"] = window }
         if !security.isEmpty { container["securityContext"] = .object(security) }
         if !extras.isEmpty { options[name] = .object(extras) }
     }

@@ -18,10 +18,10 @@ extension PodBuilder {
             container["workingDir"] = .string(MesosNames.sandboxPath)
         }
         for volume in info["volumes"].elements {
-            mounts.append(try mount(volume, hasImage: hasImage))
+            mounts.append(try mount(volume))
         }
         for resource in resources.persistentVolumes.resources {
-            mounts.append(mount(persistent: resource, hasImage: hasImage))
+            mounts.append(mount(persistent: resource))
         }
         if !mounts.isEmpty { container["volumeMounts"] = .array(mounts) }
     }
@@ -30,9 +30,10 @@ extension PodBuilder {
         if !volumes.contains(where: { $0["name"] == volume["name"] }) { volumes.append(volume) }
     }
 
-    /// Relative paths are inside the sandbox; without an image only the node knows where that is, and resolves them.
-    private func inside(_ path: String, hasImage: Bool) -> JSON {
-        .string(path.hasPrefix("/") || !hasImage ? path : MesosNames.sandboxPath + "/" + path)
+    /// Relative paths are inside the sandbox; without an image the process runtime puts its folder in the place of the
+    /// path that sandboxes have beside images.
+    private func inside(_ path: String) -> JSON {
+        .string(path.hasPrefix("/") ? path : MesosNames.sandboxPath + "/" + path)
     }
 
     private static func checked(_ path: String?, _ what: String) throws(MesosError) -> String {
@@ -43,9 +44,9 @@ extension PodBuilder {
         return path
     }
 
-    private mutating func mount(_ volume: JSON, hasImage: Bool) throws(MesosError) -> JSON {
+    private mutating func mount(_ volume: JSON) throws(MesosError) -> JSON {
         let path = try Self.checked(volume["container_path"].string, "container_path")
-        var mount: JSON = ["mountPath": inside(path, hasImage: hasImage)]
+        var mount: JSON = ["mountPath": inside(path)]
         if volume["mode"].string == "RO" { mount["readOnly"] = true }
         let source = volume["source"]
         let type = source["type"].string
@@ -81,13 +82,13 @@ extension PodBuilder {
         return mount
     }
 
-    private mutating func mount(persistent resource: MesosResource, hasImage: Bool) -> JSON {
+    private mutating func mount(persistent resource: MesosResource) -> JSON {
         let volume = resource.disk?["volume"] ?? .null
         let folder = Self.folder(ofVolume: resource, under: place.volumesFolder)
         let id = "volume-" + MesosNames.hash(folder)
         addVolume(["name": .string(id), "hostPath": ["path": .string(folder), "type": "DirectoryOrCreate"]])
         var mount: JSON = [
-            "name": .string(id), "mountPath": inside(volume["container_path"].string ?? "volume", hasImage: hasImage),
+            "name": .string(id), "mountPath": inside(volume["container_path"].string ?? "volume"),
         ]
         if volume["mode"].string == "RO" { mount["readOnly"] = true }
         return mount

@@ -54,11 +54,26 @@ struct PodFacts: Sendable {
         return finished.seconds >= request.seconds
     }
 
+    /// True when a container had ended by itself when the pod's time was over.
+    func isBeforeDeadline(_ end: String?) -> Bool {
+        guard let end = end.flatMap({ Timestamp($0) }),
+            let start = status["startTime"].string.flatMap({ Timestamp($0) }),
+            let limit = spec["activeDeadlineSeconds"].int
+        else { return false }
+        return end.seconds < start.seconds + Int64(limit)
+    }
+
     /// The newest result of a container's check, with its exit code or HTTP status; nil before the first.
     func check(_ container: String) -> (isSuccess: Bool, code: Int?)? {
         let type = MesosNames.checkCondition + container
         guard let found = status["conditions"].elements.first(where: { $0["type"].string == type }) else { return nil }
         return (found["status"] == "True", found["message"].string.flatMap { Int($0) })
+    }
+
+    /// True when the failures of a container's health check end it, or have ended it.
+    func isUnhealthy(_ container: String) -> Bool {
+        let type = MesosNames.unhealthyCondition + container
+        return status["conditions"].elements.contains { $0["type"].string == type && $0["status"] == "True" }
     }
 
     /// A container's facts by its name.
@@ -202,9 +217,6 @@ struct ContainerFacts: Sendable {
             }
         }
     }
-
-    /// True when a probe's failures ended it.
-    var wasUnhealthy: Bool { reason == "Unhealthy" }
 
     /// How it ended, in the words of the command executor.
     var endText: String {

@@ -159,7 +159,10 @@ public struct TaskProjection: Sendable {
                 reason: "REASON_CONTAINER_LAUNCH_FAILED", source: "SOURCE_AGENT")
         default: break
         }
-        if pod.reason == "DeadlineExceeded" {
+        if pod.reason == "DeadlineExceeded", !pod.isBeforeDeadline(facts.finished) {
+            guard isCommandTask || !info["max_completion_time"].isNull else {
+                return Verdict(state: .killed, message: "A task of the group exceeded its max_completion_time")
+            }
             return Verdict(
                 state: .failed, message: "Task exceeded its max_completion_time",
                 reason: "REASON_MAX_COMPLETION_TIME_REACHED")
@@ -169,6 +172,7 @@ public struct TaskProjection: Sendable {
             return Verdict(
                 state: .failed, message: text, reason: Self.reason(ofEviction: text), source: "SOURCE_AGENT")
         }
+        if pod.isUnhealthy(container) { return Verdict(state: .killed, message: facts.endText) }
         if facts.exitCode == 0 { return Verdict(state: .finished, message: "Command exited with status 0") }
         return Verdict(
             state: .failed, message: facts.endText, reason: "REASON_COMMAND_EXECUTOR_FAILED")
@@ -189,7 +193,9 @@ public struct TaskProjection: Sendable {
         // The annotation may begin with a reason's name, and goes on with text for people.
         let first = text.prefix { $0 != " " && $0 != ":" }
         guard first.hasPrefix("REASON_") else {
-            return Verdict(state: .killed, message: text.isEmpty ? facts.endText : text)
+            // Of what it asked for itself a framework is told how it went.
+            let isPlain = text.isEmpty || text == MesosNames.frameworkKill && facts.hasStarted
+            return Verdict(state: .killed, message: isPlain ? facts.endText : text)
         }
         let rest = text.dropFirst(first.count).drop { $0 == ":" || $0 == " " }
         return Verdict(
@@ -221,7 +227,7 @@ public struct TaskProjection: Sendable {
             } else if state == .running, checkResult != nil {
                 status["reason"] = "REASON_TASK_CHECK_STATUS_UPDATED"
             }
-        } else if state == .killed, facts.wasUnhealthy {
+        } else if state == .killed, pod.isUnhealthy(container) {
             status["healthy"] = false
         }
         if verdict.reason == "REASON_CONTAINER_LIMITATION_MEMORY" {
@@ -250,6 +256,7 @@ public struct TaskProjection: Sendable {
     /// The result of the task's health check; nil without one, or before its first result.
     public var healthy: Bool? {
         guard !info["health_check"].isNull, facts.phase == .running else { return nil }
+        if pod.isUnhealthy(container) { return false }
         return facts.isReady ? true : facts.isPastStartup ? false : nil
     }
 

@@ -170,6 +170,37 @@ final class CgroupManager: Sendable {
         return count ?? 0
     }
 
+    /// The part of pods' CPU time that the kernel worked for them, in nanoseconds by uid; those that are not known are left
+    /// out.
+    func systemTimes(_ uids: [String]) async -> [String: UInt64] {
+        let (file, member, unit, tree) =
+            switch version {
+            case .v1:
+                (
+                    "cpuacct.stat", "system", 1_000_000_000 / UInt64(max(sysconf(Int32(_SC_CLK_TCK)), 1)),
+                    trees["cpuacct"]
+                )
+            case .v2: ("cpu.stat", "system_usec", 1000, trees[""])
+            }
+        guard let tree else { return [:] }
+        let paths = uids.map { uid in
+            (uid, [QualityOfService.guaranteed, .burstable, .bestEffort].map { tree + path(uid, $0) + "/" + file })
+        }
+        let found = try? await blocking {
+            var result: [String: UInt64] = [:]
+            for (uid, files) in paths {
+                guard let text = files.lazy.compactMap({ Files.text($0) }).first else { continue }
+                for line in text.split(separator: "\n") {
+                    let words = line.split(separator: " ")
+                    guard words.count == 2, words[0] == member, let number = UInt64(words[1]) else { continue }
+                    result[uid] = number * unit
+                }
+            }
+            return result
+        }
+        return found ?? [:]
+    }
+
     // MARK: Removing
 
     /// Uids of pods that have a cgroup.

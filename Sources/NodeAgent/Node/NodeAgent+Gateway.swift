@@ -71,6 +71,12 @@ extension NodeAgent: NodeGateway {
         await evictions.images.removeUnused(keeping: names)
     }
 
+    /// The part of pods' CPU time that the kernel worked for them, in nanoseconds by uid; those that are not known are left
+    /// out.
+    public func systemTimes(ofPods uids: [String]) async -> [String: UInt64] {
+        await context.cgroups.systemTimes(uids)
+    }
+
     private func worker(_ pod: PodReference) async throws -> PodWorker {
         guard let worker = await podSet.worker(namespace: pod.namespace, name: pod.name, uid: pod.uid) else {
             throw StatusError.notFound(GroupResource(group: "", resource: "pods"), name: pod.name)

@@ -9,10 +9,12 @@ struct ProbeKey: Sendable, Hashable {
 }
 
 /// Conditions that tell the newest result of a Mesos task's check: `True` or `False`, with the exit code or HTTP status
-/// as the message.
+/// as the message; and that a task is ended for what its health check found.
 private enum CheckCondition {
     /// The container's name follows.
     static let prefix = "check.mesos.apus.dev/"
+    /// The same.
+    static let unhealthy = "unhealthy.mesos.apus.dev/"
     static let task = "mesos.apus.dev/task"
     static let group = "mesos.apus.dev/task-group"
 }
@@ -72,8 +74,7 @@ extension PodWorker {
 
     /// Tells what a check of a Mesos task found, for its framework, which is told every result.
     private func checked(_ container: ContainerSpec, _ outcome: ProbeOutcome, _ code: Int?) {
-        let annotations = pod.object.tree["metadata"]["annotations"]
-        guard !annotations[CheckCondition.task].isNull || !annotations[CheckCondition.group].isNull else { return }
+        guard isMesosTask else { return }
         let isSuccess: Bool
         switch outcome {
         case .success, .warning: isSuccess = true
@@ -84,6 +85,15 @@ extension PodWorker {
             "type": .string(CheckCondition.prefix + container.name), "status": isSuccess ? "True" : "False",
         ]
         if let code { condition["message"] = .string(String(code)) }
+        tell(condition)
+    }
+
+    private var isMesosTask: Bool {
+        let annotations = pod.object.tree["metadata"]["annotations"]
+        return !annotations[CheckCondition.task].isNull || !annotations[CheckCondition.group].isNull
+    }
+
+    private func tell(_ condition: JSON) {
         guard !moreConditions.contains(condition) else { return }
         moreConditions.removeAll { $0["type"] == condition["type"] }
         moreConditions.append(condition)
@@ -111,6 +121,9 @@ extension PodWorker {
             guard startupPassed.insert(key.container).inserted else { return }
         case (.startup, false), (.liveness, false):
             guard failedProbes.updateValue(key.kind, forKey: key.container) == nil else { return }
+            if isMesosTask {
+                tell(["type": .string(CheckCondition.unhealthy + container.name), "status": "True"])
+            }
         case (.liveness, true):
             return
         case (.readiness, true):

@@ -42,7 +42,8 @@ struct Windows: Sendable {
                 configuration, client: client("mesos-agent"), node: node.agent,
                 engine: ContainerEngine(
                     kill: { [agent = node.agent] in try await agent.kill($0) },
-                    pruneImages: { [agent = node.agent] in await agent.pruneImages(keeping: $0) }),
+                    pruneImages: { [agent = node.agent] in await agent.pruneImages(keeping: $0) },
+                    systemTimes: { [agent = node.agent] in await agent.systemTimes(ofPods: $0) }),
                 usage: { [containers = node.containers] in try await containers.containerStats() }, logger: logger)
             let handler: Window.Handler = { request in
                 try await access.requireOfAgent(request)
