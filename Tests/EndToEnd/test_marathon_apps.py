@@ -131,6 +131,8 @@ def test_killing_may_scale(apps):
     apps.client.kill_tasks("many", scale=True)
     apps.settled("many")
     assert apps.ids("many") == [] and apps.client.get_app("many").instances == 0
+    apps.kubectl("scale", "marathonapp", "many", "--replicas=1")
+    eventually(lambda: len(apps.ids("many")) == 1, 30, "the instance that kubectl asked for")
 
 
 def test_an_update_is_held_taken_back_and_forced(apps):

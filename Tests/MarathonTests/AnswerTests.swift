@@ -76,6 +76,11 @@ import Testing
                 "operator must be one of the following UNIQUE, CLUSTER, GROUP_BY, LIKE, MAX_PER, UNLIKE or IS")
             try await refused(
                 ["networks": [["mode": "host", "name": "n"]]], "Host networks may not have names or labels")
+            // What a group enforces is changed by itself.
+            #expect(try await test.call("POST", "/v2/groups", ["id": "/team"]).status == 201)
+            #expect(
+                try await test.call("PUT", "/v2/groups/team", ["enforceRole": true, "apps": []]).status == 422)
+            #expect(try await test.call("PATCH", "/v2/groups/team", ["enforceRole": true]).status == 200)
         }
     }
 }

@@ -11,7 +11,7 @@ struct AppInfo: Sendable {
         var json = spec.document
         let instances = state.instances(of: spec.id)
         if embedding.counts {
-            let counts = Counts(instances.filter(\.isBound))
+            let counts = Counts(instances.filter(\.isBound), spec)
             json["tasksStaged"] = JSON(counts.staged)
             json["tasksRunning"] = JSON(counts.running)
             json["tasksHealthy"] = JSON(counts.healthy)
@@ -40,14 +40,19 @@ struct AppInfo: Sendable {
         var healthy = 0
         var unhealthy = 0
 
-        init(_ instances: [Instance]) {
+        init(_ instances: [Instance], _ spec: RunSpec) {
+            let check = spec.healthChecks.first ?? .null
+            let now = Timestamp.now
             for instance in instances where !instance.isTerminal {
                 if instance.isTerminating { continue }
                 if instance.isRunning { running += 1 } else { staged += 1 }
                 switch instance.isHealthy {
                 case true: healthy += 1
-                case false where instance.isRunning && instance.readySince != nil:
-                    unhealthy += instance.hasFailed ? 1 : 0
+                case false where instance.isRunning:
+                    let failures = instance.failures(
+                        interval: check["intervalSeconds"].double ?? 60,
+                        grace: check["gracePeriodSeconds"].double ?? 300, now: now)
+                    if instance.hasFailed || failures > 0 { unhealthy += 1 }
                 default: break
                 }
             }
@@ -62,7 +67,7 @@ struct AppInfo: Sendable {
         let now = Timestamp.now
         func summary(_ chosen: [Instance]) -> JSON {
             let ages = chosen.compactMap(\.startedAt).map { (now - $0) / .seconds(1) }.sorted()
-            var stats: JSON = ["counts": Counts(chosen).json]
+            var stats: JSON = ["counts": Counts(chosen, spec).json]
             if !ages.isEmpty {
                 let middle = ages.count / 2
                 let median = ages.count % 2 == 1 ? ages[middle] : (ages[middle - 1] + ages[middle]) / 2
@@ -127,6 +132,10 @@ final class AppCache: Sendable {
 
     private func bytes(_ spec: RunSpec, _ object: Object, _ embedding: Embedding) -> [UInt8] {
         let instances = info.state.instances(of: spec.id)
+        // Failures of checks are counted by the clock.
+        if instances.contains(where: { $0.hasHealthChecks && $0.isRunning && !$0.isReady }) {
+            return info.json(spec, embedding).encoded()
+        }
         let stamp = Stamp(
             definition: object.metadata.resourceVersion, uid: object.uid, instances: instances.count,
             newest: instances.map(\.object.metadata.resourceVersion).max() ?? 0,

@@ -30,12 +30,13 @@ extension MarathonAPI {
             return WindowResponse(json: spec.document)
         case ("instances", "DELETE"):
             try await permissions(request).require("update", try await pod(id, request))
-            if words.count > 1 { return try await killInstances([words[1]], of: id, isSingle: true) }
+            let wipe = request.flag("wipe")
+            if words.count > 1 { return try await killInstances([words[1]], of: id, isSingle: true, wipe: wipe) }
             let document = try await request.document()
             guard let ids = document.array?.compactMap(\.string) else {
                 throw MarathonError.malformed([Violation(path: "/", message: "error.expected.jsarray")])
             }
-            return try await killInstances(ids, of: id, isSingle: false)
+            return try await killInstances(ids, of: id, isSingle: false, wipe: wipe)
         default: throw Self.noSuchURI
         }
     }
@@ -51,12 +52,15 @@ extension MarathonAPI {
         return spec
     }
 
-    private func killInstances(_ ids: [String], of id: PathID, isSingle: Bool) async throws -> WindowResponse {
+    private func killInstances(
+        _ ids: [String], of id: PathID, isSingle: Bool, wipe: Bool
+    ) async throws -> WindowResponse {
         let found = ids.compactMap { state.instance($0) }.filter { $0.spec == id && !$0.isTerminal }
         if isSingle, found.isEmpty { throw MarathonError(404, "Instance '\(ids.first ?? "")' does not exist") }
         let status = PodStatus(state: state)
         let spec = try known(id)
         let bodies = found.map { status.instance($0, spec) }
+        if wipe { try await executor.residency.wipe(id, uuids: Set(found.map(\.uuid))) }
         try await executor.kill(found, reason: "killed through the API")
         return WindowResponse(json: isSingle ? bodies.first ?? .null : .array(bodies))
     }

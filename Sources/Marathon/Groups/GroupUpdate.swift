@@ -31,6 +31,13 @@ enum GroupUpdate {
             guard id.segments.count == 1 else {
                 throw MarathonError.invalid("/enforceRole", "enforceRole can only be set for top-level groups")
             }
+            let isChanged = definitions.group(id).map { ($0.enforceRole ?? false) != enforces } ?? false
+            if isChanged, ["apps", "pods", "groups"].contains(where: { !document[$0].isNull }) {
+                throw MarathonError.invalid(
+                    "/",
+                    "enforceRole cannot be modified in a request that adds, removes or modifies services; please make these "
+                        + "changes in separate requests.")
+            }
             group.enforceRole = enforces
         }
         change.groups[id] = .some(group)

@@ -12,6 +12,8 @@ struct WindowKinds {
         var kind: String
         var isNamespaced: Bool
         var columns: [(name: String, type: String, path: String)] = []
+        /// Where the number is that `kubectl scale` changes.
+        var scale: String?
 
         var name: String { "\(plural).\(group)" }
     }
@@ -41,10 +43,12 @@ struct WindowKinds {
             group: mesos, plural: "maintenances", singular: "maintenance", kind: "Maintenance", isNamespaced: false),
         Kind(
             group: marathon, plural: "marathonapps", singular: "marathonapp", kind: "MarathonApp", isNamespaced: true,
-            columns: [("App", "string", ".spec.id"), ("Instances", "integer", ".spec.instances")]),
+            columns: [("App", "string", ".spec.id"), ("Instances", "integer", ".spec.instances")],
+            scale: ".spec.instances"),
         Kind(
             group: marathon, plural: "marathonpods", singular: "marathonpod", kind: "MarathonPod", isNamespaced: true,
-            columns: [("Pod", "string", ".spec.id"), ("Instances", "integer", ".spec.scaling.instances")]),
+            columns: [("Pod", "string", ".spec.id"), ("Instances", "integer", ".spec.scaling.instances")],
+            scale: ".spec.scaling.instances"),
         Kind(
             group: marathon, plural: "marathongroups", singular: "marathongroup", kind: "MarathonGroup",
             isNamespaced: true, columns: [("Group", "string", ".spec.id")]),
@@ -109,6 +113,11 @@ struct WindowKinds {
         if !kind.columns.isEmpty {
             version["additionalPrinterColumns"] = .array(
                 kind.columns.map { ["name": .string($0.name), "type": .string($0.type), "jsonPath": .string($0.path)] })
+        }
+        if let path = kind.scale {
+            version["subresources"] = [
+                "scale": ["specReplicasPath": .string(path), "statusReplicasPath": ".status.instances"]
+            ]
         }
         return [
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
