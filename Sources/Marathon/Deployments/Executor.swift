@@ -310,7 +310,12 @@ final class Executor: Sendable {
             return true
         case .scale:
             guard let spec else { return true }
-            return try await scale(spec, view, to: target(spec), victims: deployment.victims[action.id] ?? [])
+            let before = deployment.originals[action.id].flatMap {
+                state.version(action.id, $0.version)?.spec?.instances
+            }
+            return try await scale(
+                spec, view, to: target(spec), victims: deployment.victims[action.id] ?? [],
+                isDown: before.map { $0 > target(spec) } ?? false)
         case .restart:
             guard let spec else { return true }
             return try await restart(spec, view, deployment)
@@ -319,14 +324,18 @@ final class Executor: Sendable {
 
     /// Starts what is missing and kills what is too much.
     /// - Returns: true when as many run as shall.
-    private func scale(_ spec: RunSpec, _ view: View, to target: Int, victims: [String]) async throws -> Bool {
+    private func scale(
+        _ spec: RunSpec, _ view: View, to target: Int, victims: [String], isDown: Bool = false
+    ) async throws -> Bool {
         let missing = target - view.active.count
         if missing > 0 { try await launch(spec, missing) }
         if missing < 0 {
             let chosen = KillSelection.choose(-missing, of: view.active, spec: spec, victims: victims, isUp: view.isUp)
             try await kill(chosen, reason: "the app is scaled down")
         }
-        return missing == 0 && view.active.allSatisfy(view.isUp) && view.dying.isEmpty
+        // Those that stay when others go were there before: how they are holds nothing up.
+        let isUp = isDown ? view.active.allSatisfy(\.isRunning) : view.active.allSatisfy(view.isUp)
+        return missing == 0 && isUp && view.dying.isEmpty
     }
 
     /// Replaces old instances by new ones within the limits fixed when the step began.
