@@ -172,6 +172,16 @@ def test_watching(mesos):
         assert refusal(lambda: mesos.form("/master/teardown", frameworkId="none")) == 400
 
 
+def test_marathon_stays(mesos):
+    def own():
+        frameworks = mesos.ask("/master/frameworks")["frameworks"]
+        return [framework["id"] for framework in frameworks if framework["name"] == "marathon"]
+
+    [marathon] = own()
+    assert refusal(lambda: mesos.form("/master/teardown", frameworkId=marathon)) == 409
+    assert own() == [marathon]
+
+
 def test_names(mesos):
     service = mesos.get("-n", "kube-system", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
 

@@ -91,6 +91,11 @@ struct OperatorWrites: Sendable {
             throw WindowError(400, "Missing 'frameworkId' query parameter in the request body")
         }
         try await require("delete", "frameworks", name: id)
+        if let own = await backend.snapshot().frameworks[id], own.isOfCluster {
+            throw WindowError(
+                409, "Framework \(id) (\(own.name)) runs in the cluster itself and cannot be torn down: delete its apps"
+            )
+        }
         guard await backend.teardown(id) else { throw WindowError(400, "No framework found with specified ID") }
     }
 
