@@ -149,7 +149,10 @@ public final class NodeAgent: Service {
                 await self.pods.waitUntilSynced()
                 await self.podSet.begin(self.pods.all)
                 for await _ in self.dirty.signal {
-                    for key in self.dirty.take() { await self.podSet.apply(key, self.pods[key]) }
+                    let keys = self.dirty.take()
+                    // Those that are gone first: what they had may be another's by now.
+                    for key in keys where self.pods[key] == nil { await self.podSet.apply(key, nil) }
+                    for key in keys { await self.podSet.apply(key, self.pods[key]) }
                 }
             }
             await group.waitForAll()

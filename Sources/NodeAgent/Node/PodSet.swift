@@ -10,6 +10,8 @@ actor PodSet {
         var pod: Pod
         var task: Task<Void, Never>
         var isRejected: Bool
+        /// Its object is deleted; what is left of it on the node is being removed.
+        var isGone = false
     }
     private let context: AgentContext
     private var members: [String: Member] = [:]
@@ -39,6 +41,7 @@ actor PodSet {
     func apply(_ key: ObjectKey, _ pod: Pod?) async {
         if let uid = uidByKey[key], uid != pod?.uid {
             uidByKey[key] = nil
+            members[uid]?.isGone = true
             if let member = members[uid] { await member.worker.vanish() }
         }
         guard let pod else { return }
@@ -78,7 +81,10 @@ actor PodSet {
         // Nothing can be checked against a node that is not there yet.
         guard let node else { return nil }
         if let reason = context.pressure.withLock({ $0 }).rejection(of: pod) { return reason }
-        let others = members.values.filter { !$0.isRejected && !$0.pod.isFinished && $0.pod.uid != pod.uid }.map(\.pod)
+        // A pod that was deleted gave back what it had: the scheduler may have given it to this one.
+        let others = members.values.filter {
+            !$0.isRejected && !$0.isGone && !$0.pod.isFinished && $0.pod.uid != pod.uid
+        }.map(\.pod)
         return PodAdmission.check(
             pod,
             node: PodAdmission.Node(
