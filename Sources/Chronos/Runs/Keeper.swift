@@ -43,8 +43,13 @@ struct Keeper: Sendable {
         let spec = definition.spec
         guard let interval = spec.interval, !spec.isDisabled else { return }
         let now = Timestamp.now
-        let known = definition.record.plan(of: spec)
-        var plan = known ?? JobStatus.Plan(next: interval.start ?? now, left: interval.count)
+        guard let known = definition.record.plan(of: spec) else {
+            // Written before anything is started: a run that is due at once is named by the same moment whenever it is
+            // looked at again, by a copy that is behind or after a crash.
+            let first = JobStatus.Plan(next: interval.start ?? now, left: interval.count)
+            return try await setPlan(first, of: definition, from: nil)
+        }
+        var plan = known
         // What was missed for longer than epsilon is left out.
         let (next, skipped) = interval.skip(from: plan.next, to: now + .microseconds(-spec.epsilon))
         plan.next = next
@@ -57,15 +62,19 @@ struct Keeper: Sendable {
             plan.next = interval.next(after: plan.next)
             plan.left = plan.left.map { $0 - 1 }
         }
-        if plan != known {
-            let decided = plan
-            try await jobs.record(definition) { record in
-                record.setPlan(decided, of: spec)
-                return true
-            }
-        }
+        if plan != known { try await setPlan(plan, of: definition, from: known) }
         guard plan.left != 0 else { return }
         // Clocks are set now and then: no wait is longer than a minute.
         jobs.queue.add(spec.name, after: min(max(plan.next - .now, .zero), .seconds(60)) + .milliseconds(1))
+    }
+
+    /// Writes a plan unless another one was made meanwhile.
+    private func setPlan(_ plan: JobStatus.Plan, of definition: Definition, from known: JobStatus.Plan?) async throws {
+        let spec = definition.spec
+        try await jobs.record(definition) { record in
+            guard record.plan(of: spec) == known else { return false }
+            record.setPlan(plan, of: spec)
+            return true
+        }
     }
 }
