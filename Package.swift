@@ -44,8 +44,12 @@ let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "g
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func room(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
-    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+func room(
+    _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], embedded: [String] = []
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, exclude: exclude, resources: embedded.map { .embedInCode($0) },
+        swiftSettings: settings)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
@@ -122,7 +126,8 @@ let package = Package(
             [
                 "MesosModel", "Allocator", "Ledger", "HTTPWindow", "ClusterClient", "ObjectModel", "JSON",
                 collections, deque, nioCore, log, lifecycle, systemPackage,
-            ]),
+            ],
+            embedded: ["Page/index.html", "Page/page.css", "Page/page.js"]),
         room(
             "MesosAgent",
             [

@@ -94,6 +94,22 @@ def test_documents(mesos):
     assert mesos.ask("/slaves")["slaves"][0]["used_resources"]["cpus"] >= 0.25
 
 
+def test_the_page(mesos):
+    def document(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{mesos.master}{path}", timeout=20) as answer:
+            return answer.headers["Content-Type"].split(";")[0], answer.headers, answer.read().decode()
+
+    for path in ["/", "/master", "/mesos/"]:
+        kind, headers, page = document(path)
+        assert kind == "text/html" and "script-src 'self'" in headers["Content-Security-Policy"]
+    for name, expected in [("page.js", "text/javascript"), ("page.css", "text/css")]:
+        assert f'"{name}"' in page
+        assert document(f"/{name}")[0] == document(f"/mesos/{name}")[0] == expected
+    # What it reads of a task's sandbox comes through the master.
+    agent = mesos.agent_state()["agent_info"]["id"]["value"]
+    assert mesos.ask(f"/agent/{agent}/state")["id"] == agent
+
+
 def test_weights_and_quota(mesos):
     mesos.ask("/weights", json.dumps([{"role": "ads", "weight": 2.5}]).encode(), "PUT")
     assert {"role": "ads", "weight": 2.5} in mesos.ask("/weights")
@@ -121,6 +137,10 @@ def test_reservations_and_volumes(mesos):
     assert eventually(
         lambda: mesos.ask("/slaves")["slaves"][0]["reserved_resources"].get("ads", {}).get("disk") == 64, 10,
         "the reservation")
+    names = ["resources", "reserved_resources", "unreserved_resources"]
+    eventually(
+        lambda: all(mesos.ask("/state", port=mesos.agent)[name] == mesos.ask("/slaves")["slaves"][0][name]
+                    for name in names), 10, "the same at the agent")
     volume = {"disk": {"persistence": {"id": "v1", "principal": "ops"},
                        "volume": {"container_path": "data", "mode": "RW"}}}
     mesos.form("/create-volumes", slaveId=agent, volumes=resources(**volume))

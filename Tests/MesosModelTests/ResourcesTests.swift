@@ -89,7 +89,7 @@ import Testing
     @Test("Legacy rendering has the four scalars always")
     func legacy() throws {
         #expect(
-            try read("cpus:4;mem:2048;ports:[31000-32000]").legacyJSON.description
+            try LegacyResources.json(read("cpus:4;mem:2048;ports:[31000-32000]").trees).description
                 == #"{"cpus":4.0,"gpus":0.0,"mem":2048.0,"disk":0.0,"ports":"[31000-32000]"}"#)
     }
 

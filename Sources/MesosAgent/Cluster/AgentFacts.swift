@@ -22,23 +22,23 @@ struct AgentFacts: Sendable {
 
     private var node: JSON { caches.nodes[ObjectKey(name: configuration.nodeName)]?.tree ?? .null }
 
-    /// What frameworks may use of this node, unreserved.
+    /// `Resource` messages of what frameworks may use of this node, as the master counts it: whole mebibytes, what is
+    /// reserved apart from what is free for everybody.
     var resources: [JSON] {
         let allocatable = node["status"]["allocatable"]
         func amount(_ name: String, _ divisor: Double) -> Double {
-            Quantity(allocatable[name]).map { ($0.doubleValue / divisor * 1000).rounded(.down) / 1000 } ?? 0
+            Quantity(allocatable[name]).map { ($0.doubleValue / divisor).rounded(.down) } ?? 0
         }
-        return [
-            Self.scalar("cpus", amount("cpu", 1)), Self.scalar("mem", amount("memory", 1_048_576)),
-            Self.scalar("disk", amount("ephemeral-storage", 1_048_576)),
-            [
-                "name": "ports", "type": "RANGES", "role": "*",
-                "ranges": ["range": [["begin": 31000, "end": 32000]]],
-            ],
-        ]
-    }
-    static func scalar(_ name: String, _ value: Double) -> JSON {
-        ["name": .string(name), "type": "SCALAR", "scalar": ["value": .double(value)], "role": "*"]
+        var total = Resources(scalars: [
+            "cpus": amount("cpu", 0.001) / 1000, "mem": amount("memory", 1_048_576),
+            "disk": amount("ephemeral-storage", 1_048_576), "gpus": amount("nvidia.com/gpu", 1),
+        ])
+        total.add(MesosResource("ports", .ranges(ValueRanges([.init(31000, 32000)]))))
+        let kept = caches.agents[ObjectKey(name: configuration.nodeName)]?.tree["spec"] ?? .null
+        if let reserved = try? Resources(trees: kept["reserved"].elements + kept["volumes"].elements) {
+            total = total.minus(amountsOf: reserved) + reserved
+        }
+        return total.trees
     }
 
     /// Attributes, from labels of the node.
@@ -67,7 +67,8 @@ struct AgentFacts: Sendable {
     /// `AgentInfo`.
     func agentInfo() -> JSON {
         var info: JSON = [
-            "hostname": .string(hostname), "port": JSON(configuration.port), "resources": .array(resources),
+            "hostname": .string(hostname), "port": JSON(configuration.port),
+            "resources": .array(resources.map(LegacyResources.inBothForms)),
         ]
         if let agentID { info["id"] = ["value": .string(agentID)] }
         if !attributes.isEmpty { info["attributes"] = .array(attributes) }

@@ -12,6 +12,8 @@ struct AgentState: Sendable {
         let state: String
         let statuses: [JSON]
         let isAcknowledged: Bool
+        let agentID: String
+        let role: String
 
         var id: String { info["task_id"]["value"].string ?? "" }
         var isTerminal: Bool { TaskStates.isTerminal(state) }
@@ -42,16 +44,19 @@ struct AgentState: Sendable {
         self.facts = facts
         executors = caches.pods.all.compactMap { pod in
             guard let framework = pod.frameworkID, let id = pod.executorID else { return nil }
-            return Self.executor(pod, framework, id, caches, paths)
+            return Self.executor(pod, framework, id, caches, facts, paths)
         }.sorted { ($0.frameworkID, $0.executorID, $0.pod.key) < ($1.frameworkID, $1.executorID, $1.pod.key) }
     }
 
     private static func executor(
-        _ pod: NodePod, _ framework: String, _ id: String, _ caches: AgentCaches, _ paths: SandboxPaths
+        _ pod: NodePod, _ framework: String, _ id: String, _ caches: AgentCaches, _ facts: AgentFacts,
+        _ paths: SandboxPaths
     ) -> Executor {
         var info: JSON = ["executor_id": ["value": .string(id)]]
         var tasks: [Task] = []
         var isCommand = false
+        let agentID = facts.agentID(of: pod)
+        let role = pod.annotations[MesosNames.roleAnnotation].string ?? "*"
         switch pod.role {
         case .task(let task):
             isCommand = true
@@ -63,7 +68,7 @@ struct AgentState: Sendable {
             tasks = caches.tasksByPod[pod.key].sorted { $0.key < $1.key }.map { record in
                 Task(
                     info: record.info, frameworkID: framework, executorID: id, state: record.state,
-                    statuses: record.updates, isAcknowledged: record.updates.isEmpty)
+                    statuses: record.updates, isAcknowledged: record.updates.isEmpty, agentID: agentID, role: role)
             }
         case .other: isCommand = true
         }
@@ -72,7 +77,7 @@ struct AgentState: Sendable {
             Task(
                 info: task.info, frameworkID: framework, executorID: task.isCommandTask ? "" : id,
                 state: task.state.rawValue, statuses: task.passed.map { task.status(of: $0) },
-                isAcknowledged: isAcknowledged)
+                isAcknowledged: isAcknowledged, agentID: agentID, role: role)
         }
         info["framework_id"] = ["value": .string(framework)]
         return Executor(
@@ -103,7 +108,7 @@ struct AgentState: Sendable {
         var tree: JSON = [
             "name": .string(task.info["name"].string ?? task.id), "task_id": ["value": .string(task.id)],
             "framework_id": ["value": .string(task.frameworkID)],
-            "agent_id": ["value": .string(task.info["agent_id"]["value"].string ?? facts.agentID ?? "")],
+            "agent_id": ["value": .string(task.agentID)],
             "state": .string(task.state), "resources": task.info["resources"], "statuses": .array(task.statuses),
         ]
         if !task.executorID.isEmpty { tree["executor_id"] = ["value": .string(task.executorID)] }

@@ -50,14 +50,15 @@ struct LegacyEndpoints: Sendable {
             "MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "AGENT_DRAINING", "TASK_RESOURCE_LIMITS",
         ]
         tree.setMember("domain", facts.domain)
-        tree["resources"] = LegacyResources.json(facts.resources)
-        tree["unreserved_resources"] = tree["resources"]
-        tree["reserved_resources"] = [:]
-        tree["unreserved_resources_full"] = .array(facts.resources)
-        tree["reserved_resources_full"] = [:]
-        tree["unreserved_resources_allocated"] = LegacyResources.json(used)
-        tree["reserved_resources_allocated"] = [:]
-        tree["attributes"] = attributes
+        let total = facts.resources
+        tree["resources"] = LegacyResources.json(total)
+        tree["unreserved_resources"] = LegacyResources.json(Self.unreserved(total))
+        tree["reserved_resources"] = Self.byRole(total, LegacyResources.json)
+        tree["unreserved_resources_full"] = Self.full(Self.unreserved(total))
+        tree["reserved_resources_full"] = Self.byRole(total, Self.full)
+        tree["unreserved_resources_allocated"] = LegacyResources.json(Self.unreserved(used))
+        tree["reserved_resources_allocated"] = Self.byRole(used, LegacyResources.json)
+        tree["attributes"] = MesosAttributes.legacyJSON(facts.attributes)
         tree["flags"] = facts.flagsJSON
         tree["master_hostname"] = .string(facts.hostname)
         var lists: [Bool: [JSON]] = [false: [], true: []]
@@ -69,15 +70,15 @@ struct LegacyEndpoints: Sendable {
         return tree
     }
 
-    private var attributes: JSON {
+    private static func unreserved(_ resources: [JSON]) -> [JSON] {
+        resources.filter { LegacyResources.owner($0) == nil }
+    }
+    private static func byRole(_ resources: [JSON], _ shown: ([JSON]) -> JSON) -> JSON {
         var tree: JSON = [:]
-        for attribute in facts.attributes {
-            guard let name = attribute["name"].string else { continue }
-            tree[name] =
-                attribute["type"].string == "SCALAR" ? attribute["scalar"]["value"] : attribute["text"]["value"]
-        }
+        for (role, owned) in LegacyResources.byRole(resources) { tree[role] = shown(owned) }
         return tree
     }
+    private static func full(_ resources: [JSON]) -> JSON { .array(resources.map(LegacyResources.inBothForms)) }
 
     private func framework(_ id: String, _ state: AgentState) -> JSON {
         let info = state.frameworkInfo(id)
@@ -121,8 +122,8 @@ struct LegacyEndpoints: Sendable {
         var tree: JSON = [
             "id": .string(task.id), "name": .string(task.info["name"].string ?? task.id),
             "framework_id": .string(task.frameworkID), "executor_id": .string(task.executorID),
-            "slave_id": .string(task.info["agent_id"]["value"].string ?? facts.agentID ?? ""),
-            "state": .string(task.state), "resources": LegacyResources.json(task.info["resources"].elements),
+            "slave_id": .string(task.agentID), "role": .string(task.role), "state": .string(task.state),
+            "resources": LegacyResources.json(task.info["resources"].elements),
             "statuses": .array(
                 task.statuses.map { status in
                     var tree: JSON = ["state": status["state"]]

@@ -177,10 +177,10 @@ struct OperatorCalls: Sendable {
             let limits = pod.object.tree["spec"]["containers"][0]["resources"]
             var resources: [JSON] = []
             if let cpu = Quantity(limits["requests"]["cpu"]) {
-                resources.append(AgentFacts.scalar("cpus", cpu.doubleValue))
+                resources.append(MesosResource("cpus", cpu.doubleValue).tree)
             }
             if let memory = Quantity(limits["limits"]["memory"]) {
-                resources.append(AgentFacts.scalar("mem", memory.doubleValue / 1_048_576))
+                resources.append(MesosResource("mem", memory.doubleValue / 1_048_576).tree)
             }
             entry["resource_statistics"] = ContainerUsage.statistics(used, resources: resources)
         }

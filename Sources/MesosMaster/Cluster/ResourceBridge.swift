@@ -13,22 +13,7 @@ extension Resources {
     var json: JSON { .array(trees) }
 
     /// The list as operators see it.
-    var forOperators: JSON { .array(trees.map(Self.forOperators)) }
-
-    /// A resource with its reservation in both forms, the old one as far as it can say it: whoever reads either finds it.
-    static func forOperators(_ tree: JSON) -> JSON {
-        var tree = tree
-        let reservations = tree["reservations"].elements
-        if reservations.isEmpty { tree["role"] = "*" }
-        guard reservations.count == 1, let reservation = reservations.first else { return tree }
-        tree["role"] = reservation["role"]
-        if reservation["type"] == "DYNAMIC" {
-            var old: JSON = [:]
-            for name in ["principal", "labels"] { old.setMember(name, reservation[name]) }
-            tree["reservation"] = old
-        }
-        return tree
-    }
+    var forOperators: JSON { .array(trees.map(LegacyResources.inBothForms)) }
 
     /// The list in the form that a framework knows.
     func json(for framework: FrameworkRecord) -> JSON {
@@ -77,7 +62,4 @@ extension Resources {
     func reserved(usableBy role: String) -> Resources {
         filter { $0.reservationRole.map { MesosRoles.mayUse(role, reservation: $0) } ?? false }
     }
-
-    /// Without the amounts of others, whoever these belong to.
-    func minus(amountsOf other: Resources) -> Resources { self - other.flattened }
 }

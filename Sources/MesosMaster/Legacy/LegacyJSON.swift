@@ -9,62 +9,6 @@ struct LegacyJSON: Sendable {
 
     init(_ reads: OperatorReads) { self.reads = reads }
 
-    // MARK: Resources
-
-    /// `{"cpus": 4.0, "mem": 2048.0, "disk": 0.0, "gpus": 0.0, "ports": "[31000-32000]"}`: the first four always.
-    static func sum(_ resources: [JSON]) -> JSON {
-        var scalars: [(name: String, thousandths: Int64)] = [("cpus", 0), ("gpus", 0), ("mem", 0), ("disk", 0)]
-        var ranges: [(name: String, list: [(Int, Int)])] = []
-        var sets: [(name: String, items: Set<String>)] = []
-        for resource in resources {
-            guard var name = resource["name"].string else { continue }
-            if resource["revocable"].object != nil { name += "_revocable" }
-            if let value = resource["scalar"]["value"].double {
-                if let index = scalars.firstIndex(where: { $0.name == name }) {
-                    scalars[index].thousandths += Int64((value * 1000).rounded())
-                } else {
-                    scalars.append((name, Int64((value * 1000).rounded())))
-                }
-            } else if let list = resource["ranges"]["range"].array {
-                let pairs = list.compactMap { range -> (Int, Int)? in
-                    guard let begin = range["begin"].int, let end = range["end"].int else { return nil }
-                    return (begin, end)
-                }
-                if let index = ranges.firstIndex(where: { $0.name == name }) {
-                    ranges[index].list += pairs
-                } else {
-                    ranges.append((name, pairs))
-                }
-            } else if let items = resource["set"]["item"].array {
-                if let index = sets.firstIndex(where: { $0.name == name }) {
-                    sets[index].items.formUnion(items.compactMap(\.string))
-                } else {
-                    sets.append((name, Set(items.compactMap(\.string))))
-                }
-            }
-        }
-        var json: JSON = [:]
-        for (name, thousandths) in scalars { json[name] = Message.double(Double(thousandths) / 1000) }
-        for (name, list) in ranges { json[name] = .string(text(of: list)) }
-        for (name, items) in sets { json[name] = .string("{\(items.sorted().joined(separator: ", "))}") }
-        return json
-    }
-
-    /// `[31000-31009, 31020-32000]`, ranges that touch as one.
-    private static func text(of list: [(Int, Int)]) -> String {
-        var merged: [(Int, Int)] = []
-        for (begin, end) in list.sorted(by: { $0.0 < $1.0 }) {
-            if let last = merged.last, begin <= last.1 + 1 {
-                merged[merged.count - 1].1 = max(last.1, end)
-            } else {
-                merged.append((begin, end))
-            }
-        }
-        return "[" + merged.map { "\($0.0)-\($0.1)" }.joined(separator: ", ") + "]"
-    }
-
-    private static func owner(_ resource: JSON) -> String? { resource["reservations"].elements.last?["role"].string }
-
     private static func labels(_ labels: JSON) -> JSON { .array(labels["labels"].elements) }
 
     // MARK: Agents
@@ -74,23 +18,17 @@ struct LegacyJSON: Sendable {
         let used = view.usedOfAgent[agent.id]?.trees ?? []
         let offered = view.offered(of: agent)
         let port = state.configuration.agentPort
-        var attributes: JSON = [:]
-        for attribute in agent.node.attributes {
-            let name = attribute["name"].string ?? ""
-            attributes[name] =
-                attribute["text"]["value"].isNull ? attribute["scalar"]["value"] : attribute["text"]["value"]
-        }
-        var reserved: [String: [JSON]] = [:]
-        for resource in total { if let role = Self.owner(resource) { reserved[role, default: []].append(resource) } }
-        let unreserved = total.filter { Self.owner($0) == nil }
+        let reserved = LegacyResources.byRole(total)
+        let unreserved = total.filter { LegacyResources.owner($0) == nil }
         var json: JSON = [
-            "id": .string(agent.id), "hostname": .string(agent.hostname), "port": JSON(port), "attributes": attributes,
+            "id": .string(agent.id), "hostname": .string(agent.hostname), "port": JSON(port),
+            "attributes": MesosAttributes.legacyJSON(agent.node.attributes),
             "pid": .string("slave(1)@\(agent.node.address):\(port)"),
-            "registered_time": Message.double(agent.registeredTime), "resources": Self.sum(total),
-            "used_resources": Self.sum(used), "offered_resources": Self.sum(offered),
+            "registered_time": Message.double(agent.registeredTime), "resources": LegacyResources.json(total),
+            "used_resources": LegacyResources.json(used), "offered_resources": LegacyResources.json(offered),
             "reserved_resources": .object(
-                .init(uniqueKeysWithValues: reserved.sorted { $0.key < $1.key }.map { ($0.key, Self.sum($0.value)) })),
-            "unreserved_resources": Self.sum(unreserved), "active": .bool(agent.isActive),
+                .init(uniqueKeysWithValues: reserved.map { ($0.role, LegacyResources.json($0.resources)) })),
+            "unreserved_resources": LegacyResources.json(unreserved), "active": .bool(agent.isActive),
             "deactivated": .bool(agent.isDeactivated), "version": .string(state.configuration.version),
             "capabilities": JSON(OperatorReads.agentCapabilities),
         ]
@@ -100,12 +38,12 @@ struct LegacyJSON: Sendable {
         if isFull {
             json["reserved_resources_full"] = .object(
                 .init(
-                    uniqueKeysWithValues: reserved.sorted { $0.key < $1.key }.map {
-                        ($0.key, .array($0.value.map(Resources.forOperators)))
+                    uniqueKeysWithValues: reserved.map {
+                        ($0.role, .array($0.resources.map(LegacyResources.inBothForms)))
                     }))
-            json["unreserved_resources_full"] = .array(unreserved.map(Resources.forOperators))
-            json["used_resources_full"] = .array(used.map(Resources.forOperators))
-            json["offered_resources_full"] = .array(offered.map(Resources.forOperators))
+            json["unreserved_resources_full"] = .array(unreserved.map(LegacyResources.inBothForms))
+            json["used_resources_full"] = .array(used.map(LegacyResources.inBothForms))
+            json["offered_resources_full"] = .array(offered.map(LegacyResources.inBothForms))
         }
         return json
     }
@@ -119,8 +57,8 @@ struct LegacyJSON: Sendable {
         let used = framework.allocated.trees + view.executors(of: record.id).flatMap { $0.resources.json.elements }
         let offered = view.offered(to: framework)
         var json: JSON = [
-            "id": .string(record.id), "name": .string(record.name), "used_resources": Self.sum(used),
-            "offered_resources": Self.sum(offered), "resources": Self.sum(used + offered),
+            "id": .string(record.id), "name": .string(record.name), "used_resources": LegacyResources.json(used),
+            "offered_resources": LegacyResources.json(offered), "resources": LegacyResources.json(used + offered),
             "capabilities": JSON(record.capabilities.sorted()), "hostname": .string(info["hostname"].string ?? ""),
             "webui_url": .string(info["webui_url"].string ?? ""), "active": .bool(framework.isActive),
             "connected": .bool(framework.isConnected), "recovered": .bool(record.isRecovered),
@@ -146,7 +84,8 @@ struct LegacyJSON: Sendable {
     private func offer(_ offer: OfferRecord) -> JSON {
         [
             "id": .string(offer.id), "framework_id": .string(offer.frameworkID), "slave_id": .string(offer.agentID),
-            "allocation_info": ["role": .string(offer.role)], "resources": Self.sum(offer.resources.json.elements),
+            "allocation_info": ["role": .string(offer.role)],
+            "resources": LegacyResources.json(offer.resources.json.elements),
         ]
     }
 
@@ -156,7 +95,7 @@ struct LegacyJSON: Sendable {
             "framework_id": .string(executor.key.frameworkID), "slave_id": .string(executor.key.agentID),
             "source": .string(executor.info["source"].string ?? ""),
             "type": .string(executor.isDefault ? "DEFAULT" : "CUSTOM"),
-            "resources": Self.sum(executor.resources.json.elements),
+            "resources": LegacyResources.json(executor.resources.json.elements),
         ]
         if executor.info["command"].object != nil { json["command"] = command(executor.info["command"]) }
         json.setMember("container", executor.info["container"])
@@ -180,7 +119,8 @@ struct LegacyJSON: Sendable {
         var json: JSON = [
             "id": .string(task.id), "name": full["name"], "framework_id": .string(task.frameworkID),
             "executor_id": .string(full["executor_id"]["value"].string ?? ""), "slave_id": .string(task.agentID),
-            "state": .string(task.state), "resources": Self.sum(full["resources"].elements), "role": .string(task.role),
+            "state": .string(task.state), "resources": LegacyResources.json(full["resources"].elements),
+            "role": .string(task.role),
             "statuses": .array(full["statuses"].elements.map(status)),
         ]
         json.setMember("user", full["user"])
@@ -237,7 +177,7 @@ struct LegacyJSON: Sendable {
         let users = view.frameworks.filter { $0.roles.contains(name) }
         let allocated = view.allocated(toRole: name).trees
         let offered = state.offers.values.filter { $0.role == name }.flatMap { $0.resources.json.elements }
-        let reserved = view.agents.flatMap { $0.reserved.json.elements.filter { Self.owner($0) == name } }
+        let reserved = view.agents.flatMap { $0.reserved.json.elements.filter { LegacyResources.owner($0) == name } }
         func amounts(_ quota: JSON) -> JSON {
             .object(quota.members.mapValues { $0["value"].isNull ? $0 : $0["value"] })
         }
@@ -253,8 +193,9 @@ struct LegacyJSON: Sendable {
                             ($0.key, Message.double($0.value))
                         })),
             ],
-            "resources": Self.sum(allocated + offered), "allocated": Self.sum(allocated), "offered": Self.sum(offered),
-            "reserved": Self.sum(reserved), "frameworks": JSON(users.map(\.record.id)),
+            "resources": LegacyResources.json(allocated + offered), "allocated": LegacyResources.json(allocated),
+            "offered": LegacyResources.json(offered),
+            "reserved": LegacyResources.json(reserved), "frameworks": JSON(users.map(\.record.id)),
         ]
     }
 }

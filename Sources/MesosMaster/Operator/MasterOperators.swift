@@ -13,6 +13,7 @@ final class MasterOperators: OperatorBackend {
         let api = OperatorAPI(backend: operators)
         master.routes.add("/api/v1") { try await api.answer($0) }
         LegacyAPI(backend: operators).register(master.routes)
+        MasterPage.register(at: master.routes)
     }
 
     private init(_ master: Master) {

@@ -45,7 +45,7 @@ struct OperatorReads: Sendable {
     func agent(_ agent: AgentRecord) -> JSON {
         var json = Self.bare(agent, state.configuration)
         json["allocated_resources"] = (view.usedOfAgent[agent.id] ?? Resources()).forOperators
-        json["offered_resources"] = .array(view.offered(of: agent).map(Resources.forOperators))
+        json["offered_resources"] = .array(view.offered(of: agent).map(LegacyResources.inBothForms))
         return json
     }
 
@@ -74,7 +74,7 @@ struct OperatorReads: Sendable {
         let asked = framework.record.inverseOffers.sorted().compactMap { state.inverseOffers[$0] }
         if !asked.isEmpty { json["inverse_offers"] = .array(asked.map(state.json(of:))) }
         json["allocated_resources"] = framework.allocated.forOperators
-        json["offered_resources"] = .array(view.offered(to: framework).map(Resources.forOperators))
+        json["offered_resources"] = .array(view.offered(to: framework).map(LegacyResources.inBothForms))
         return json
     }
 

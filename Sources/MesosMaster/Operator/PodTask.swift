@@ -49,7 +49,7 @@ struct PodTask: Sendable {
 
     private func resources(_ info: JSON, _ annotations: JSON) -> [JSON] {
         let own = info["resources"].elements
-        let ports = Self.ports(info, annotations)
+        let ports = AssignedPorts.resource(info, annotations).map { [$0] } ?? []
         return own.isEmpty ? Self.resources(of: pod, parts: count) + ports : own + ports
     }
 
@@ -83,20 +83,6 @@ struct PodTask: Sendable {
             all.append(scalar("disk", Double(pod.requests.ephemeralStorage) / 1_048_576 / part))
         }
         return all
-    }
-
-    /// Host ports that the scheduler assigned: all that the pod asked for, or those that the task publishes.
-    private static func ports(_ info: JSON, _ annotations: JSON) -> [JSON] {
-        var numbers = AssignedPorts.numbers(annotations)
-        let places = Set(AssignedPorts.places(info["discovery"]))
-        if !places.isEmpty { numbers = numbers.indices.filter(places.contains).map { numbers[$0] } }
-        guard !numbers.isEmpty else { return [] }
-        return [
-            [
-                "name": "ports", "type": "RANGES",
-                "ranges": ["range": .array(numbers.sorted().map { ["begin": JSON($0), "end": JSON($0)] })],
-            ]
-        ]
     }
 
     /// `mesos.v1.Task`.

@@ -16,12 +16,27 @@ public enum AssignedPorts {
         discovery["ports"]["ports"].elements.compactMap { $0[place].int }
     }
 
-    /// A TaskInfo of annotations with the numbers that are known by now.
+    /// Assigned ports as a `Resource`: those that a task publishes, or all when it publishes none; nil without any.
+    public static func resource(_ task: JSON, _ annotations: JSON) -> JSON? {
+        var numbers = numbers(annotations)
+        let places = Set(places(task["discovery"]))
+        if !places.isEmpty { numbers = numbers.indices.filter(places.contains).map { numbers[$0] } }
+        guard !numbers.isEmpty else { return nil }
+        return [
+            "name": "ports", "type": "RANGES",
+            "ranges": ["range": .array(numbers.sorted().map { ["begin": JSON($0), "end": JSON($0)] })],
+        ]
+    }
+
+    /// A TaskInfo of annotations with the numbers that are known by now; what it was given is among its resources.
     static func resolve(task: JSON, _ annotations: JSON) -> JSON {
-        guard !task["discovery"].isNull else { return task }
-        var task = task
-        task["discovery"] = resolve(task["discovery"], annotations)
-        return task
+        var resolved = task
+        if !task["discovery"].isNull { resolved["discovery"] = resolve(task["discovery"], annotations) }
+        let resources = task["resources"].elements
+        if !resources.contains(where: { $0["name"] == "ports" }), let ports = resource(task, annotations) {
+            resolved["resources"] = .array(resources + [ports])
+        }
+        return resolved
     }
 
     /// A DiscoveryInfo of annotations with the numbers that are known by now, in Mesos's own form.

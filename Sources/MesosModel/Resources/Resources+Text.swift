@@ -1,4 +1,4 @@
-public import JSON
+import JSON
 
 extension Resources {
     /// Reads `cpus:4;mem(ads):2048;ports:[31000-32000];set:{a,b}`, or a JSON array of `Resource`.
@@ -83,39 +83,6 @@ extension Resources {
             }
             return out
         }.joined(separator: "; ")
-    }
-
-    /// The form of the older JSON endpoints: `{"cpus":4.0,"gpus":0.0,"mem":2048.0,"disk":0.0,"ports":"[31000-32000]"}`; the
-    /// four scalars are always there, revocable ones have the suffix `_revocable`.
-    public var legacyJSON: JSON {
-        var scalars: [String: Int64] = ["cpus": 0, "gpus": 0, "mem": 0, "disk": 0]
-        var names = ["cpus", "gpus", "mem", "disk"]
-        var texts: [String: MesosResource] = [:]
-        for entry in entries {
-            let resource = entry.resource
-            let name = resource.isRevocable ? resource.name + "_revocable" : resource.name
-            if scalars[name] == nil, texts[name] == nil { names.append(name) }
-            if case .scalar(let value) = resource.amount {
-                scalars[name, default: 0] += value
-            } else if texts[name] == nil {
-                texts[name] = resource
-            } else {
-                texts[name]?.addAmount(resource)
-            }
-        }
-        var members = JSONObject()
-        for name in names {
-            if let value = scalars[name] {
-                members[name] = MesosResource.json(thousandths: value)
-            } else if let amount = texts[name]?.amount {
-                switch amount {
-                case .ranges(let ranges): members[name] = .string(ranges.text)
-                case .set(let items): members[name] = .string("{" + items.joined(separator: ", ") + "}")
-                case .scalar: break
-                }
-            }
-        }
-        return .object(members)
     }
 }
 

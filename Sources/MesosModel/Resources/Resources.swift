@@ -202,6 +202,8 @@ public struct Resources: Sendable, Equatable {
             return copy
         }
     }
+    /// Without the amounts of others, whoever these belong to.
+    public func minus(amountsOf other: Resources) -> Resources { self - other.flattened }
 
     // MARK: Amounts
 
