@@ -12,8 +12,10 @@ import Testing
 struct TestCluster: Sendable {
     let client: ClusterClient
 
+    /// - Parameter behind: a resource whose copies in the controllers are behind, by how long.
     static func run(
-        nodes: Bool = true, _ configure: (inout ControllerConfiguration) -> Void = { _ in },
+        nodes: Bool = true, behind: (resource: GroupVersionResource, by: Duration)? = nil,
+        _ configure: (inout ControllerConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (TestCluster) async throws -> Void
     ) async throws {
         let logger = quietLogger
@@ -23,8 +25,10 @@ struct TestCluster: Sendable {
         let cluster = TestCluster(client: ClusterClient(transport: transport, component: "test"))
         var configuration = ControllerConfiguration(caCertificatePEM: "PEM")
         configure(&configuration)
+        let seen: any ClusterTransport =
+            behind.map { LateTransport(base: transport, late: $0.resource, by: $0.by) } ?? transport
         let manager = ControllerManager(
-            client: ClusterClient(transport: transport, component: "kube-controller-manager"),
+            client: ClusterClient(transport: seen, component: "kube-controller-manager"),
             configuration: configuration, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await manager.run() }

@@ -9,6 +9,8 @@ struct CronJobController: Controller {
 
     private let context: ControllerContext
     private let loop: ReconcileLoop
+    /// Of the cron jobs themselves: what was started is not decided again on an old picture.
+    private let statuses = OwnWrites()
 
     init(_ context: ControllerContext) {
         self.context = context
@@ -37,14 +39,15 @@ struct CronJobController: Controller {
     }
 
     private func reconcile(_ key: ObjectKey) async throws {
-        guard let cron = context.informers.cronJobs[key] else { return }
+        guard let cron = context.informers.cronJobs[key] else { return statuses.forget(key) }
+        guard statuses.isVisible(for: key, at: context.informers.cronJobs.revision) else { return }
         let jobs = context.informers.jobsByController[cron.uid]
         var status = cron.tree["status"]
         try await followJobs(cron, jobs, &status)
         if !cron.metadata.isTerminating, cron.tree["spec"]["suspend"].bool != true {
             try await runIfDue(cron, &status)
         }
-        try await context.client.writeStatus(.cronJobs, cron, status)
+        statuses.wrote(try await context.client.writeStatus(.cronJobs, cron, status), for: key)
         try await trimHistory(cron, jobs)
     }
 

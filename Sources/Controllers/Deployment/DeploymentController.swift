@@ -11,6 +11,8 @@ struct DeploymentController: Controller {
     private let context: ControllerContext
     private let loop: ReconcileLoop
     private let writes = OwnWrites()
+    /// Of the deployments themselves: conditions must not go back to an old picture's.
+    private let statuses = OwnWrites()
 
     init(_ context: ControllerContext) {
         self.context = context
@@ -59,6 +61,7 @@ struct DeploymentController: Controller {
     private func reconcile(_ key: ObjectKey) async throws {
         guard let view = context.informers.deployments[key] else {
             writes.forget(key)
+            statuses.forget(key)
             return
         }
         if view.selector.isEmpty {
@@ -69,6 +72,7 @@ struct DeploymentController: Controller {
             return
         }
         let informers = context.informers
+        guard statuses.isVisible(for: key, at: informers.deployments.revision) else { return }
         guard
             writes.isVisible(
                 for: key, at: informers.replicaSets.revision,
@@ -78,6 +82,7 @@ struct DeploymentController: Controller {
         else { return }
         let sets = try await claim(view)
         let pass = RolloutPass(view: view, sets: sets, context: context, writes: writes)
+        defer { statuses.wrote(pass.object, for: key) }
         try await pass.run()
         if let wait = pass.nextCheck { loop.queue.add(key, after: wait) }
     }

@@ -279,13 +279,38 @@ final class GarbageCollector: Controller {
 
     /// Takes the owner out of its dependents, then lets it go.
     private func orphan(_ identity: ObjectIdentity, _ owner: Object) async throws {
-        let dependents = state.withLock { $0.graph.dependents(of: owner.uid) }
-        try await forEachConcurrently(Array(dependents)) { dependent in
-            guard let object = self.cached(dependent.identity) else { return }
-            try await self.dropOwners([owner.uid], from: dependent.identity, uid: object.uid)
+        // Live: a dependent that was made a moment ago, and that the graph does not know, would be collected later.
+        let dependents = try await liveDependents(of: owner)
+        try await forEachConcurrently(dependents) { dependent in
+            try await self.dropOwners([owner.uid], from: dependent.identity, uid: dependent.uid)
         }
         try await context.client.removeFinalizer(
             GarbageFinalizer.orphan, identity.resource, identity.key, uid: owner.uid)
+    }
+
+    /// Everything that names an owner, wherever something can; a resource that is not served any more has none.
+    private func liveDependents(of owner: Object) async throws -> [(identity: ObjectIdentity, uid: String)] {
+        let all = state.withLock { $0.monitors.values.map(\.served) }
+        var found: [(identity: ObjectIdentity, uid: String)] = []
+        for served in all where served.isNamespaced || owner.namespace.isEmpty {
+            var options = ListOptions()
+            options.limit = 500
+            let namespace = served.isNamespaced && !owner.namespace.isEmpty ? owner.namespace : nil
+            repeat {
+                let page: ObjectList
+                do {
+                    page = try await context.client.list(served.resource, namespace: namespace, options: options)
+                } catch let error as StatusError where error.reason == .notFound {
+                    break
+                }
+                for object in page.items where object.metadata.ownerReferences.contains(where: { $0.uid == owner.uid })
+                {
+                    found.append((ObjectIdentity(resource: served.resource, key: object.key), object.uid))
+                }
+                options.continueToken = page.continueToken
+            } while !(options.continueToken ?? "").isEmpty
+        }
+        return found
     }
 
     /// Lets the owners of an object go before it.

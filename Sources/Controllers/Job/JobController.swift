@@ -14,6 +14,9 @@ struct JobController: Controller {
     private let context: ControllerContext
     private let loop: ReconcileLoop
     private let writes = OwnWrites()
+    /// Of the jobs themselves. A pod that was counted and let go shows in the copy of pods, maybe before its count
+    /// shows in that of jobs: it would be replaced.
+    private let statuses = OwnWrites()
     private let control: PodControl
 
     init(_ context: ControllerContext) {
@@ -56,8 +59,10 @@ struct JobController: Controller {
     private func reconcile(_ key: ObjectKey) async throws {
         guard let object = context.informers.jobs[key] else {
             writes.forget(key)
+            statuses.forget(key)
             return try await freeOrphan(key)
         }
+        guard statuses.isVisible(for: key, at: context.informers.jobs.revision) else { return }
         let job = JobView(object)
         if job.isManagedElsewhere { return }
         if let finished = job.finished {
@@ -65,7 +70,9 @@ struct JobController: Controller {
             return try await expire(job, finished)
         }
         guard !object.metadata.isTerminating, writes.isVisible(for: key, in: context.informers.pods) else { return }
-        try await JobPass(job: job, context: context, writes: writes, control: control, queue: loop.queue).run()
+        let pass = JobPass(
+            job: job, context: context, writes: writes, statuses: statuses, control: control, queue: loop.queue)
+        try await pass.run()
     }
 
     /// Deletes the job when its time to live after finishing is over.

@@ -7,6 +7,7 @@ struct JobPass {
     let job: JobView
     let context: ControllerContext
     let writes: OwnWrites
+    let statuses: OwnWrites
     let control: PodControl
     let queue: WorkQueue<ObjectKey>
     let now = Timestamp.now
@@ -69,7 +70,7 @@ struct JobPass {
         write(&status, outcome, pods: pods, remaining: remaining, completed: completed)
         if job.startTime == nil, !job.isSuspended { status["startTime"] = .string(now.rfc3339) }
         if job.isSuspended { status.removeMember("startTime") }
-        try await context.client.writeStatus(.jobs, job.object, status)
+        statuses.wrote(try await context.client.writeStatus(.jobs, job.object, status), for: key)
         // Only after the uids are in the status: a crash in between counts nobody twice and nobody never.
         let counted = uncounted(status)
         try await forEachConcurrently(held.filter { counted.contains($0.uid) }) { [context] pod in

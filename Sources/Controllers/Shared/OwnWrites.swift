@@ -52,6 +52,10 @@ final class OwnWrites: Sendable {
 }
 
 extension OwnWrites {
+    /// `isVisible` where nothing is ever deleted: a controller's own changes of the objects that it looks after.
+    func isVisible(for owner: ObjectKey, at revision: Revision) -> Bool {
+        isVisible(for: owner, at: revision) { _, _ in false }
+    }
     /// `isVisible` for objects of one informer.
     func isVisible(for owner: ObjectKey, in pods: Informer<PodView>) -> Bool {
         isVisible(for: owner, at: pods.revision) { key, uid in

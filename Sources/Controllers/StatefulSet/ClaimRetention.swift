@@ -35,7 +35,13 @@ struct ClaimRetention: Sendable {
     /// Before a pod goes because the set shrinks: its claims go after it, if the policy says so.
     func scaleDown(_ pod: PodView, _ set: Object) async throws {
         guard deletes(set, "whenScaled") else { return }
-        for claim in claims(of: pod, set) where !claim.metadata.ownerReferences.contains(where: { $0.uid == pod.uid }) {
+        for template in set.tree["spec"]["volumeClaimTemplates"].elements {
+            // Live: one that the cache does not show yet would stay for ever.
+            let name = "\(template["metadata"]["name"].string ?? "")-\(pod.name)"
+            let key = ObjectKey(namespace: set.namespace, name: name)
+            guard let claim = try await client.find(.persistentVolumeClaims, key),
+                !claim.metadata.ownerReferences.contains(where: { $0.uid == pod.uid })
+            else { continue }
             try await edit(claim) { references in
                 references.append(
                     OwnerReference(

@@ -2,7 +2,8 @@ import ClusterClient
 import JSON
 import ObjectModel
 
-/// Keeps the numbered pods and claims of stateful sets. Names are fixed, so no cache lag can make one twice.
+/// Keeps the numbered pods and claims of stateful sets. Names are fixed, so no cache lag can make one twice; a pass
+/// waits until the caches show what the one before wrote, so that none is deleted or counted twice either.
 struct StatefulSetController: Controller {
     private static let component = "statefulset-controller"
     private static let podNameLabel = "statefulset.kubernetes.io/pod-name"
@@ -12,6 +13,9 @@ struct StatefulSetController: Controller {
     private let loop: ReconcileLoop
     private let history: RevisionHistory
     private let retention: ClaimRetention
+    private let writes = OwnWrites()
+    /// Of the sets themselves: a new pod must not get a revision that was current in an old picture.
+    private let statuses = OwnWrites()
 
     init(_ context: ControllerContext) {
         self.context = context
@@ -52,7 +56,13 @@ struct StatefulSetController: Controller {
     }
 
     private func reconcile(_ key: ObjectKey) async throws {
-        guard let set = context.informers.statefulSets[key], !set.metadata.isTerminating else { return }
+        guard let set = context.informers.statefulSets[key] else {
+            writes.forget(key)
+            return statuses.forget(key)
+        }
+        guard !set.metadata.isTerminating, writes.isVisible(for: key, in: context.informers.pods),
+            statuses.isVisible(for: key, at: context.informers.statefulSets.revision)
+        else { return }
         let tree = set.tree
         let spec = tree["spec"]
         let status = tree["status"]
@@ -143,7 +153,7 @@ struct StatefulSetController: Controller {
         }
         if !volumes.isEmpty { pod["spec"]["volumes"] = .array(volumes) }
         do {
-            try await context.client.create(.pods, pod)
+            writes.wrote(try await context.client.create(.pods, pod), for: set.key)
             record(set, .normal, "SuccessfulCreate", "create Pod \(name) in StatefulSet \(set.name) successful")
         } catch let error as StatusError {
             // Another pod, or ours that the cache does not show yet: its event brings the next pass.
@@ -157,7 +167,8 @@ struct StatefulSetController: Controller {
 
     private func ensureClaim(_ name: String, _ template: JSON, _ set: Object, _ spec: JSON) async throws {
         let key = ObjectKey(namespace: set.namespace, name: name)
-        if let known = context.informers.claims[key] {
+        // Live: one that goes with a pod that was removed a moment ago must not be taken for one that stays.
+        if let known = try await context.client.find(.persistentVolumeClaims, key) {
             if known.metadata.isTerminating {
                 throw StatusError.internalError("pvc \(name) is being deleted")
             }
@@ -182,6 +193,7 @@ struct StatefulSetController: Controller {
 
     private func remove(_ pod: PodView, _ set: Object) async throws {
         try await context.client.deleteExactly(.pods, pod.key, uid: pod.uid)
+        writes.deleted(pod.key, uid: pod.uid, for: set.key)
         record(set, .normal, "SuccessfulDelete", "delete Pod \(pod.name) in StatefulSet \(set.name) successful")
     }
 
@@ -211,6 +223,6 @@ struct StatefulSetController: Controller {
         status["currentRevision"] = .string(current)
         status.setCount("currentReplicas", living.count { $0.revision == current })
         if status["collisionCount"].isNull { status["collisionCount"] = 0 }
-        try await context.client.writeStatus(.statefulSets, set, status)
+        statuses.wrote(try await context.client.writeStatus(.statefulSets, set, status), for: set.key)
     }
 }
