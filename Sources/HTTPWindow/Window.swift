@@ -133,7 +133,7 @@ public final class Window: Service {
             WindowRequest(
                 method: request.method.rawValue, path: PercentCoding.decode(raw), rawPath: String(raw),
                 query: parts.count > 1 ? PercentCoding.parameters(parts[1]) : [], remoteAddress: remote,
-                principal: principal, fields: request.headers, reader: reader))
+                principal: principal, authority: request.head.authority ?? "", fields: request.headers, reader: reader))
         try await send(response, to: request, reader, writer, channel)
     }
 

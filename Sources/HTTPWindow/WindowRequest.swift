@@ -16,6 +16,8 @@ public struct WindowRequest: Sendable {
     public let remoteAddress: String
     /// Who the client proved to be; nil when the window is open to everybody.
     public let principal: String?
+    /// The host as the client names it, with the port when it says one: `localhost:8080`, `[::1]`; empty when it says none.
+    public let authority: String
     let fields: HTTPFields
     let reader: BodyReader
 
@@ -24,7 +26,8 @@ public struct WindowRequest: Sendable {
     public func moved(to rawPath: String) -> WindowRequest {
         WindowRequest(
             method: method, path: PercentCoding.decode(rawPath[...]), rawPath: rawPath, query: query,
-            remoteAddress: remoteAddress, principal: principal, fields: fields, reader: reader)
+            remoteAddress: remoteAddress, principal: principal,
+            authority: authority, fields: fields, reader: reader)
     }
 
     /// The value of a header, whatever its case; several are joined by `, `.

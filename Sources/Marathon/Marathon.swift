@@ -23,16 +23,19 @@ public final class Marathon: Service {
         public var master: String
         /// The version of Marathon whose API this is.
         public var version: String
+        /// The port of the same machine whose page shows apps to browsers; nil when there is none.
+        public var pagePort: Int?
 
         public init(
             address: String = "127.0.0.1", port: Int = 8080, hostname: String = "localhost",
-            master: String = "127.0.0.1:5050", version: String = "1.11.24"
+            master: String = "127.0.0.1:5050", version: String = "1.11.24", pagePort: Int? = nil
         ) {
             self.address = address
             self.port = port
             self.hostname = hostname
             self.master = master
             self.version = version
+            self.pagePort = pagePort
         }
     }
 

@@ -105,6 +105,12 @@ def test_the_page(mesos):
     for name, expected in [("page.js", "text/javascript"), ("page.css", "text/css")]:
         assert f'"{name}"' in page
         assert document(f"/{name}")[0] == document(f"/mesos/{name}")[0] == expected
+    # Marathon sends browsers there, by the name that they know the machine by.
+    for path, name in [("/", "127.0.0.1"), ("/ui/", "localhost")]:
+        browser = urllib.request.Request(f"http://{name}:{mesos.marathon}{path}", headers={"Accept": "text/html,*/*"})
+        with urllib.request.urlopen(browser, timeout=20) as answer:
+            assert answer.geturl() == f"http://{name}:{mesos.master}/#/apps"
+    assert mesos.ask("/", port=mesos.marathon)["name"] == "marathon"
     # What it reads of a task's sandbox comes through the master.
     agent = mesos.agent_state()["agent_info"]["id"]["value"]
     assert mesos.ask(f"/agent/{agent}/state")["id"] == agent

@@ -48,12 +48,27 @@ struct MarathonAPI: Sendable {
         MarathonError(405, "HTTP 405 Method Not Allowed: \(method)")
     }
 
+    /// Sends a browser to the page of apps; nil for other clients, and when there is none.
+    private func page(_ request: WindowRequest) -> WindowResponse? {
+        guard let port = configuration.pagePort, request.method == "GET" || request.method == "HEAD",
+            request.header("Accept")?.contains("text/html") ?? false
+        else { return nil }
+        // The machine as the browser knows it, without the port; an IPv6 address keeps its brackets.
+        let known = request.authority
+        let host = known.hasPrefix("[") ? known.prefix { $0 != "]" } + "]" : known.prefix { $0 != ":" }
+        return WindowResponse(
+            302, headers: [("Location", "http://\(host.isEmpty ? configuration.hostname[...] : host):\(port)/#/apps")])
+    }
+
     private func route(_ request: WindowRequest) async throws -> WindowResponse {
         let segments = request.path.split(separator: "/").map(String.init)
         guard let first = segments.first else {
-            return WindowResponse(200, json: ["name": "marathon", "api": "/v2"])
+            return page(request) ?? WindowResponse(200, json: ["name": "marathon", "api": "/v2"])
         }
         switch first {
+        case "ui":
+            guard let page = page(request) else { throw Self.noSuchURI }
+            return page
         // Whatever the client says it accepts: libraries that ask for JSON expect the word as well.
         case "ping": return WindowResponse(200, text: "pong")
         case "metrics": return segments.count > 1 ? prometheus() : WindowResponse(json: metrics())

@@ -8,6 +8,7 @@ const refreshMilliseconds = 10_000;
 const newest = 200;
 const tailBytes = 64 * 1024;
 
+/// JSON of a path of the master's window.
 async function get(path) {
   const answer = await fetch(`${base}/${path}`);
   if (!answer.ok) throw new Error(`${path.split("?")[0]}: ${answer.status} ${(await answer.text()).slice(0, 300)}`);
@@ -231,6 +232,62 @@ const views = {
     ], "No role is in use.")];
   },
 
+  async apps() {
+    const [{ apps }, pods, { queue }] = await Promise.all([
+      get(`${marathon}/apps?embed=apps.counts&embed=apps.deployments`), get(`${marathon}/pods/::status`), get(`${marathon}/queue`),
+    ]);
+    const waiting = new Map(queue.map(entry => [(entry.app ?? entry.pod)?.id, entry.delay]));
+    apps.sort((one, other) => (one.id < other.id ? -1 : 1));
+    return [
+      make("h1", {}, "Apps"),
+      apps.length > newest ? make("p", { class: "faint" }, `Only the first ${newest} of ${number(apps.length)} are shown.`) : undefined,
+      table(apps.slice(0, newest), [
+        ["App", app => link(app.id, "app", app.id)],
+        ["State", app => appState(app, waiting.get(app.id))],
+        ["Running", app => `${number(app.tasksRunning)} of ${number(app.instances)}`, "number"],
+        ["Healthy", app => (app.healthChecks?.length ? number(app.tasksHealthy) : "–"), "number"],
+        ["CPUs", app => number(app.cpus * app.instances), "number"],
+        ["Memory", app => mebibytes(app.mem * app.instances), "number"],
+        ["Version", app => when(Date.parse(app.version) / 1000)],
+      ], "There are no apps."),
+      heading("Pods"),
+      table(pods, [
+        ["Pod", pod => pod.id],
+        ["State", pod => state(pod.status.toLowerCase(), pod.status === "STABLE" ? true : undefined)],
+        ["Instances", pod => `${number(pod.instances?.length)} of ${number(pod.spec?.scaling?.instances)}`, "number"],
+        ["Since", pod => when(Date.parse(pod.statusSince) / 1000)],
+      ], "There are no pods."),
+    ];
+  },
+
+  async app(wanted) {
+    const path = wanted.split("/").map(encodeURIComponent).join("/");
+    const { app } = await get(
+      `${marathon}/apps/${path}?embed=app.tasks&embed=app.counts&embed=app.deployments&embed=app.lastTaskFailure`);
+    const failure = app.lastTaskFailure;
+    const framework = app.tasks.length ? (await get(`${marathon}/info`)).frameworkId : "";
+    return [
+      make("h1", {}, app.id),
+      facts([
+        ["State", appState(app)], ["Running", `${app.tasksRunning} of ${app.instances}, ${app.tasksHealthy} healthy`],
+        ["Command", app.cmd && make("code", {}, app.cmd)], ["Image", app.container?.docker?.image],
+        ["An instance", resources({ cpus: app.cpus, mem: app.mem, disk: app.disk, gpus: app.gpus })], ["Role", app.role],
+        ["Constraints", app.constraints?.map(constraint => constraint.join(" ")).join(", ")],
+        ["Labels", Object.entries(app.labels ?? {}).map(([name, value]) => `${name}=${value}`).join(", ")],
+        ["Version", when(Date.parse(app.version) / 1000)],
+        ["Last failure", failure && `${when(Date.parse(failure.timestamp) / 1000)}: ${lower(failure.state)}, ${failure.message}`],
+      ]),
+      heading("Instances"),
+      table(app.tasks, [
+        ["Task", task => link(id(task.id), "task", task.slaveId, framework, task.id, task.id)],
+        ["State", task => taskState(task.state)],
+        ["Health", task => health(task)],
+        ["Host", task => [task.host, task.ports?.length ? `:${task.ports.join(", ")}` : ""].join("")],
+        ["Since", task => when(Date.parse(task.startedAt ?? task.stagedAt) / 1000)],
+      ], "No instance runs."),
+    ];
+  },
+
   async files(agent, path) {
     const files = await get(`agent/${encodeURIComponent(agent)}/files/browse?path=${encodeURIComponent(path)}`);
     return [make("h1", {}, "Sandbox"), make("p", { class: "id" }, path), table(files, [
@@ -257,6 +314,24 @@ const views = {
     ];
   },
 };
+
+/// Marathon, as it is behind the master's address.
+const marathon = "service/marathon/v2";
+
+function appState(app, delay) {
+  if (app.deployments?.length) return delay && !delay.overdue ? state("delayed", false) : "deploying";
+  if (!app.instances) return state("suspended");
+  if (delay) return state(delay.overdue ? "waiting" : "delayed", delay.overdue ? undefined : false);
+  if (app.tasksRunning < app.instances) return state("waiting");
+  return state(app.tasksUnhealthy ? "unhealthy" : "running", !app.tasksUnhealthy);
+}
+
+function health(task) {
+  const results = task.healthCheckResults ?? [];
+  if (!results.length) return "–";
+  const isAlive = results.every(result => result.alive);
+  return state(isAlive ? "healthy" : results.find(result => result.lastFailureCause)?.lastFailureCause ?? "unhealthy", isAlive);
+}
 
 function taskParts(tasks, which) {
   const note = which ? [make("p", { class: "faint" }, `Only ${which} are shown; /tasks has all.`)] : [];
@@ -298,7 +373,7 @@ async function show() {
   problem.textContent = message;
   problem.hidden = !message;
   const view = document.getElementById("view");
-  if (content) view.replaceChildren(...content);
+  if (content) view.replaceChildren(...content.filter(part => part));
   else if (location.hash !== view.dataset.hash) view.replaceChildren();
   view.dataset.hash = location.hash;
   for (const anchor of document.querySelectorAll("nav a")) {

@@ -93,7 +93,8 @@ struct Windows: Sendable {
             let marathon = Marathon(
                 configuration: .init(
                     address: address, port: window.port, hostname: plan.identity.nodeName,
-                    master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)"),
+                    master: "\(address):\(plan.windows.ports[.mesos] ?? WindowName.mesos.standardPort)",
+                    pagePort: front == nil ? nil : plan.windows.ports[.mesos]),
                 access: access, client: client("marathon"), logger: logger)
             let handler: Window.Handler = { await marathon.answer($0) }
             if let front {
