@@ -43,15 +43,20 @@ extension Executor {
         let next = deployment.currentStep + 1
         guard next < deployment.steps.count else {
             try await client.delete(MesosNames.marathonDeployments, deployment.object.key)
+            // Who hears of the end may change the same app at once.
+            await state.showRemoval(of: deployment)
             bus.publish("deployment_success", ["id": .string(id), "plan": deployment.plan])
             for spec in deployment.affected { specs.add(spec) }
             return
         }
-        try await client.modify(MesosNames.marathonDeployments, deployment.object.key) { tree in
+        let written = try await client.modify(MesosNames.marathonDeployments, deployment.object.key) { tree in
             guard (tree["status"]["currentStep"].int ?? 0) < next else { return false }
             tree["status"]["currentStep"] = JSON(next)
             return true
         }
+        // The step is told of once.
+        guard let written else { return }
+        await state.show(written.metadata.resourceVersion, in: state.deployments)
         bus.publish(
             "deployment_info",
             ["plan": deployment.plan, "currentStep": ["actions": .array(deployment.steps[next].map(\.json))]])

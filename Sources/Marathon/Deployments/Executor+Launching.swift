@@ -31,7 +31,15 @@ extension Executor {
         for instance in instances {
             memories.withLock { _ = $0[instance.spec, default: Memory()].killed.insert(instance.uid) }
         }
-        try await concurrently(instances) { [client] in try await Self.kill($0, reason: reason, client) }
+        try await concurrently(instances) { [client, weak self] instance in
+            do {
+                try await Self.kill(instance, reason: reason, client)
+            } catch {
+                // It lives, and is to be killed again.
+                self?.memories.withLock { _ = $0[instance.spec]?.killed.remove(instance.uid) }
+                throw error
+            }
+        }
     }
 
     private static func kill(_ instance: Instance, reason: String, _ client: ClusterClient) async throws {

@@ -58,6 +58,7 @@ extension Changes {
             let object = try await client.create(
                 MesosNames.marathonDeployments,
                 Deployment.manifest(id: deployment, version: version, steps: steps, change: change, base: base))
+            await state.show(object.metadata.resourceVersion, in: state.deployments)
             try await apply(Deployment(object))
             return Result(version: version, deployment: deployment)
         }

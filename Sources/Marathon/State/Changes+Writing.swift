@@ -37,8 +37,7 @@ extension Changes {
             tree["status"]["applied"] = true
             return true
         }
-        let deployments = state.deployments
-        if let written { await state.show(written.metadata.resourceVersion, in: [{ deployments.revision }]) }
+        if let written { await state.show(written.metadata.resourceVersion, in: state.deployments) }
         let end = ContinuousClock.now + .seconds(5)
         func isShown() -> Bool {
             deployment.affected.allSatisfy { id in

@@ -142,17 +142,10 @@ actor Changes {
     private func drop(_ deployment: Deployment, reason: String) async throws {
         if !deployment.isApplied { try await apply(deployment) }
         try await client.delete(MesosNames.marathonDeployments, deployment.object.key)
+        await state.showRemoval(of: deployment)
         bus.publish(
             "deployment_failed",
             ["id": .string(deployment.id), "plan": deployment.plan, "reason": .string(reason)])
-        await gone(deployment.object.key)
-    }
-
-    private func gone(_ key: ObjectKey) async {
-        let end = ContinuousClock.now + .seconds(5)
-        while state.deployments[key] != nil, ContinuousClock.now < end, !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(1))
-        }
     }
 
     private func commit(
@@ -183,6 +176,8 @@ actor Changes {
             throw MarathonError(error.code == 413 || error.code == 422 ? 422 : 503, error.message)
         }
         let deployment = Deployment(object)
+        // Before its definitions: one that is seen without what holds it is made to run at once, against the plan.
+        await state.show(object.metadata.resourceVersion, in: state.deployments)
         try await apply(deployment)
         checks.publish(on: bus)
         bus.publish(

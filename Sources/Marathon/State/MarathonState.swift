@@ -178,13 +178,19 @@ final class MarathonState: Definitions {
     }
     func deployment(_ id: String) -> Deployment? { deploymentsByID[id].first }
 
-    /// Waits (at most some seconds) until the local copies show what a write returned.
-    func show(_ revision: Revision, in revisions: [@Sendable () -> Revision]) async {
+    /// Waits (at most some seconds) until a local copy shows what a write returned.
+    func show<View>(_ revision: Revision, in copy: Informer<View>) async {
         let end = ContinuousClock.now + .seconds(5)
-        for current in revisions {
-            while current() < revision, ContinuousClock.now < end, !Task.isCancelled {
-                try? await Task.sleep(for: .milliseconds(1))
-            }
+        while copy.revision < revision, ContinuousClock.now < end, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+    }
+
+    /// Waits (at most some seconds) until a deployment that was deleted is gone here, too.
+    func showRemoval(of deployment: Deployment) async {
+        let end = ContinuousClock.now + .seconds(5)
+        while deployments[deployment.object.key] != nil, ContinuousClock.now < end, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(1))
         }
     }
 }
