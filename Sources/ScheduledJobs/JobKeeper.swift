@@ -4,6 +4,7 @@ public import Logging
 import MesosModel
 import ObjectModel
 public import ServiceLifecycle
+import Synchronization
 
 /// Looks at a window's definitions whenever something about them changed, and does with their runs what every window does.
 public struct JobKeeper<Definition: JobDefinition>: Sendable {
@@ -12,6 +13,7 @@ public struct JobKeeper<Definition: JobDefinition>: Sendable {
     public let logger: Logger
     /// Names of definitions to look at.
     public let queue = WorkQueue<String>()
+    private let written = Written()
     private var names: JobNames { state.names }
 
     public init(_ state: JobState<Definition>, client: ClusterClient, logger: Logger) {
@@ -54,6 +56,10 @@ public struct JobKeeper<Definition: JobDefinition>: Sendable {
     }
 
     private func look(at name: String, _ reconcile: (String) async throws -> Void) async throws {
+        // What was decided must not be decided again on an old picture.
+        guard written.isShown(name, definitions: state.definitions.revision, runs: state.runs.revision) else {
+            return queue.add(name, after: .milliseconds(5))
+        }
         do {
             try await reconcile(name)
         } catch let error as StatusError where error.reason == .conflict || error.reason == .notFound {
@@ -70,6 +76,7 @@ public struct JobKeeper<Definition: JobDefinition>: Sendable {
     public func start(_ job: JSON) async throws {
         do {
             let made = try await client.create(.jobs, job)
+            written.run(of: job["metadata"]["annotations"][names.annotation].string ?? "", made)
             await state.show(made, in: state.runs)
         } catch let error as StatusError where error.reason == .alreadyExists {
             logger.debug("a run was started already", metadata: ["run": "\(job["metadata"]["name"].string ?? "")"])
@@ -135,13 +142,14 @@ public struct JobKeeper<Definition: JobDefinition>: Sendable {
     public func record(
         _ definition: Definition, _ change: @Sendable (inout Definition.Record) -> Bool
     ) async throws {
-        try await client.modify(names.definitions, definition.object.key) { tree in
+        let object = try await client.modify(names.definitions, definition.object.key) { tree in
             guard tree["metadata"]["uid"].string == definition.object.uid else { return false }
             var record = Definition.Record(tree["status"])
             guard change(&record) else { return false }
             tree["status"] = record.json
             return true
         }
+        if let object { written.definition(definition.name, object) }
     }
 
     // MARK: Parents
@@ -165,6 +173,39 @@ public struct JobKeeper<Definition: JobDefinition>: Sendable {
         try await record(definition) { record in
             guard record.parents != known else { return false }
             record.setParents(known)
+            return true
+        }
+    }
+}
+
+/// What was written last of each definition and its runs, until the local copies show it.
+private final class Written: Sendable {
+    private struct Entry {
+        var definition: Revision = 0
+        var run: Revision = 0
+        var at = ContinuousClock.now
+    }
+    private let entries = Mutex<[String: Entry]>([:])
+    /// After so long a write is no longer waited for: a restored backup may have taken revisions back.
+    private static let patience: Duration = .seconds(300)
+
+    func definition(_ name: String, _ object: Object) { note(name, object, \.definition) }
+    func run(of name: String, _ object: Object) { note(name, object, \.run) }
+
+    private func note(_ name: String, _ object: Object, _ part: WritableKeyPath<Entry, Revision>) {
+        entries.withLock { entries in
+            var entry = entries[name] ?? Entry()
+            entry[keyPath: part] = max(entry[keyPath: part], object.metadata.resourceVersion)
+            entry.at = .now
+            entries[name] = entry
+        }
+    }
+
+    func isShown(_ name: String, definitions: Revision, runs: Revision) -> Bool {
+        entries.withLock { entries in
+            guard let entry = entries[name] else { return true }
+            if entry.definition > definitions || entry.run > runs, entry.at + Self.patience > .now { return false }
+            entries[name] = nil
             return true
         }
     }

@@ -36,7 +36,13 @@ struct Keeper: Sendable {
     private func reconcile(_ id: String) async throws {
         let runs = state.runs(of: id)
         guard let definition = state.definition(id), !definition.object.metadata.isTerminating else {
-            // Runs that outlived their CronJob have no owner that takes them along.
+            // Runs that outlived their CronJob have no owner that takes them along. The copy of definitions may be
+            // behind that of runs.
+            if !runs.isEmpty, let live = try await client.find(state.names.definitions, state.names.key(id)),
+                !live.metadata.isTerminating
+            {
+                return jobs.queue.add(id, after: .milliseconds(20))
+            }
             for run in runs { try await jobs.remove(run) }
             return
         }
