@@ -115,9 +115,11 @@ public struct MasterNode: Sendable, Hashable {
 /// An object of `agents.mesos.apus.dev`.
 public struct AgentObject: Sendable {
     public let node: String
+    public let revision: Revision
     public let spec: JSON
     public init(_ object: Object) {
         node = object.name
+        revision = object.metadata.resourceVersion
         spec = object.tree["spec"]
     }
     public var id: String { spec["id"].string ?? "" }
@@ -144,12 +146,14 @@ struct FrameworkObject: Sendable {
 /// An object of `tasks.mesos.apus.dev`: a task on a custom executor.
 public struct TaskObject: Sendable {
     public let key: ObjectKey
+    public let uid: String
     public let spec: JSON
     public let status: JSON
     public let isTerminating: Bool
     public init(_ object: Object) {
         let tree = object.tree
         key = object.key
+        uid = object.uid
         spec = tree["spec"]
         status = tree["status"]
         isTerminating = object.metadata.isTerminating

@@ -2,6 +2,7 @@ import ClusterClient
 import JSON
 import MesosModel
 import ObjectModel
+import Synchronization
 
 /// An object that may have to be changed. What it should be is looked up when its turn comes.
 enum Write: Hashable, Sendable, CustomStringConvertible {
@@ -30,7 +31,7 @@ extension Master {
             try await timed { try await put(MesosNames.frameworks, id, wanted) }
         case .agent(let node):
             guard let wanted = state.withLock({ $0.object(ofAgent: node) }) else { return }
-            try await timed { try await put(MesosNames.agents, node, wanted) }
+            try await timed { try await put(agent: node, wanted) }
         case .pod(let key): try await writePod(key)
         case .task(let key): try await writeTask(key)
         }
@@ -57,6 +58,31 @@ extension Master {
         } catch let error as StatusError where error.reason == .alreadyExists {
             throw error  // Somebody was faster; the next turn changes it.
         }
+    }
+
+    /// Writes what is the master's own of an agent: the rest is an operator's, and may be newer than what is seen here.
+    private func put(agent node: String, _ wanted: JSON) async throws {
+        let told = Mutex(0)
+        let written = try await client.modify(MesosNames.agents, ObjectKey(name: node)) { tree in
+            // As it is known after the object was read: of two writes at a time none takes back what the other gave.
+            let (object, changes) = state.withLock {
+                ($0.object(ofAgent: node), $0.unseenReservations[node]?.changes ?? 0)
+            }
+            told.withLock { $0 = changes }
+            let before = tree["spec"]
+            guard let spec = object?["spec"], before["id"] == spec["id"] else { return false }
+            tree["spec"]["reserved"] = spec["reserved"]
+            tree["spec"]["volumes"] = spec["volumes"]
+            if before["state"].string == "draining", ["drained", "gone"].contains(spec["state"].string ?? "") {
+                tree["spec"]["state"] = spec["state"]
+            }
+            return tree["spec"] != before
+        }
+        if let written {
+            let changes = told.withLock { $0 }
+            return state.withLock { $0.stored(agent: node, changes: changes, at: written.metadata.resourceVersion) }
+        }
+        try await client.create(MesosNames.agents, wanted)
     }
 
     private func writePod(_ key: ObjectKey) async throws {

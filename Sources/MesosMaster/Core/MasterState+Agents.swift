@@ -1,6 +1,7 @@
 import JSON
 import Ledger
 import MesosModel
+import ObjectModel
 
 /// Nodes and their agents.
 extension MasterState {
@@ -47,9 +48,14 @@ extension MasterState {
         }
         agent.state = object.state
         agent.drain = object.spec["drain"]
-        agent.reserved =
-            ((try? Resources(object.spec["reserved"])) ?? Resources())
-            + ((try? Resources(object.spec["volumes"])) ?? Resources())
+        if let unseen = unseenReservations[name], let revision = unseen.shownAt, revision <= object.revision || isNew {
+            unseenReservations[name] = nil
+        }
+        if unseenReservations[name] == nil || isNew {
+            agent.reserved =
+                ((try? Resources(object.spec["reserved"])) ?? Resources())
+                + ((try? Resources(object.spec["volumes"])) ?? Resources())
+        }
         agent.total = total(of: agent)
         let wasReachable = !isNew && agent.isReachable
         if !node.isReady, agent.unreachableTime == nil { agent.unreachableTime = seconds }
@@ -193,6 +199,13 @@ extension MasterState {
             }
         }
         if agent.tasks.isEmpty { effects.append(.agent(node: agent.node.name)) }
+    }
+
+    /// An agent's object was stored with what was reserved after so many changes.
+    mutating func stored(agent node: String, changes: Int, at revision: Revision) {
+        guard unseenReservations[node]?.changes == changes else { return }
+        unseenReservations[node]?.shownAt = revision
+        if let object = agentObjects[node], object.revision >= revision { unseenReservations[node] = nil }
     }
 
     /// An agent's object as it should be; nil when the one that is there is right.

@@ -72,6 +72,7 @@ extension MasterState {
             namespace: made.key.namespace,
             name: MesosNames.podName(taskID: taskKey.taskID, frameworkID: pool.framework.id))
         tasks[taskKey]?.object = object
+        tasks[taskKey]?.earlierObjectUID = taskObjects[object]?.uid
         pool.claims.append(
             Claim(
                 .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name, resources: resources.vector,
@@ -200,9 +201,12 @@ extension MasterState {
         _ pool: inout Pool
     ) {
         // A pod of that name may still be there: that of a task of the same id which ended before.
-        pods[made.key] = PodRecord(
+        let earlier = pods[made.key]
+        var record = PodRecord(
             key: made.key, kind: kind, frameworkID: pool.framework.id, agentID: pool.agent.id,
             node: pool.agent.node.name, tasks: tasks, executor: executor)
+        record.earlierUID = earlier?.view?.uid ?? earlier?.uid
+        pods[made.key] = record
         unsettled.insert(made.key)
         var vector = resources.vector
         vector.pods = 1
@@ -222,10 +226,12 @@ extension MasterState {
     mutating func launched(_ launch: Launch, uid: String) {
         for key in launch.tasks { tasks[key]?.isPending = false }
         guard let pod = launch.pod else {
+            for key in launch.tasks { tasks[key]?.objectUID = uid }
             if let object = launch.object { effects.append(.task(object.key)) }
             return
         }
         pods[pod.key]?.isStored = true
+        pods[pod.key]?.uid = uid
         if pods[pod.key]?.kill != nil || pods[pod.key]?.isReleased == true { effects.append(.pod(pod.key)) }
     }
 

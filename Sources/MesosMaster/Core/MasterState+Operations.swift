@@ -47,6 +47,8 @@ extension MasterState {
         agent.total = total(of: agent)
         agents[id] = agent
         staleAgents.insert(id)
+        unseenReservations[agent.node.name, default: .init()].changes += 1
+        unseenReservations[agent.node.name]?.shownAt = nil
         effects.append(.agent(node: agent.node.name))
     }
 

@@ -19,6 +19,7 @@ extension MasterState {
             return
         }
         if let record = pods[key] {
+            if record.isEarlier(pod) { return }
             // A pod of an earlier task of the same name is on its way out.
             if let known = record.view, known.uid != pod.uid { pods[key]?.isStored = false }
             if !record.isStored, record.view == nil, pod.isFinished, !pod.hasFinalizer { return }
@@ -239,7 +240,9 @@ extension MasterState {
             acknowledgedUUIDs[key] = nil
             guard let old = taskObjects.removeValue(forKey: key) else { return }
             let task = TaskKey(old.frameworkID, old.taskID)
-            guard let known = tasks[task], known.object == key, !known.isTerminal else { return }
+            guard let known = tasks[task], known.object == key, known.objectUID == old.uid, !known.isTerminal else {
+                return
+            }
             let status: JSON = [
                 "task_id": Message.id(task.taskID), "state": "TASK_KILLED", "source": "SOURCE_MASTER",
                 "message": "The task's object was deleted", "agent_id": Message.id(known.agentID),
@@ -251,6 +254,11 @@ extension MasterState {
         }
         taskObjects[key] = object
         let task = TaskKey(object.frameworkID, object.taskID)
+        if let known = tasks[task], known.object == key {
+            // That of an earlier task of the same id, which the local copy shows late.
+            if known.objectUID.map({ $0 != object.uid }) ?? (known.earlierObjectUID == object.uid) { return }
+            tasks[task]?.objectUID = object.uid
+        }
         let updates = object.status["updates"].elements
         if tasks[task] == nil {
             let isOver = TaskState.isTerminal(object.status["state"].string ?? "") && updates.isEmpty
@@ -289,6 +297,7 @@ extension MasterState {
             executorID: executorID,
             resources: (try? Resources(object.spec["info"]["resources"])) ?? Resources(), startSeconds: seconds)
         task.object = object.key
+        task.objectUID = object.uid
         task.sequence = newSequence()
         let state = object.status["state"].string ?? "TASK_STAGING"
         if !TaskState.isTerminal(state) {

@@ -134,6 +134,17 @@ struct PodRecord: Sendable {
     var kill: Kill?
     /// The API says that it is there, or was.
     var isStored = false
+    /// Of the pod that was made for it; nil: none is yet, or another process made it.
+    var uid: String?
+    /// Of the pod of an earlier task of the same name, of which may still be heard.
+    var earlierUID: String?
+
+    /// Whether a pod of its name is the earlier one, which the local copy shows late.
+    func isEarlier(_ pod: MasterPod) -> Bool {
+        guard view == nil else { return false }
+        if let uid { return pod.uid != uid }
+        return pod.uid == earlierUID
+    }
     /// Its finalizer may go.
     var isReleased = false
 
@@ -142,4 +153,13 @@ struct PodRecord: Sendable {
         /// Seconds.
         var grace: Int?
     }
+}
+
+/// What is known of an agent's reservations and its object does not show yet. Until it does, what is known counts: an
+/// older object must not take back what was given.
+struct UnseenReservations: Sendable {
+    /// How often they were changed.
+    var changes = 0
+    /// The object shows them from this revision on; nil: they are not stored yet.
+    var shownAt: Revision?
 }

@@ -110,6 +110,10 @@ public struct TaskRecord: Sendable {
     public internal(set) var pod: ObjectKey
     /// Its object in `tasks.mesos.apus.dev`, for a task on a custom executor.
     public internal(set) var object: ObjectKey?
+    /// Of that object; nil: it is not stored yet.
+    var objectUID: String?
+    /// Of the object of an earlier task of the same id, of which may still be heard.
+    var earlierObjectUID: String?
     /// Empty for a command task.
     public internal(set) var executorID: String
     public internal(set) var resources: Resources

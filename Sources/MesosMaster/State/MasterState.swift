@@ -75,6 +75,8 @@ public struct MasterState: Sendable {
     var agentOfNode: [String: String] = [:]
     var nodes: [String: MasterNode] = [:]
     var agentObjects: [String: AgentObject] = [:]
+    /// Changes of what is reserved of agents that their objects, as they are seen here, do not show yet; by node.
+    var unseenReservations: [String: UnseenReservations] = [:]
     /// Nodes for which an agent object is being written, with the id that is offered.
     var agentIDs: [String: String] = [:]
     var pods: [ObjectKey: PodRecord] = [:]
