@@ -54,7 +54,7 @@ struct ContainerPods: Sendable {
                 "The container '\(wish.path)' cannot be launched: \(error)")
         }
         if let problem = try await outcome(of: made) {
-            try? await delete(made.key, uid: made.uid)
+            try? await deleteAndSee(made.key, uid: made.uid)
             throw WindowError(400, "The container '\(wish.path)' cannot be launched: \(problem)")
         }
         return true
@@ -198,10 +198,14 @@ struct ContainerPods: Sendable {
         for other in all where other.containerPath?.isInside(path) == true {
             try await delete(other.key, uid: other.uid)
         }
-        try await delete(pod.key, uid: pod.uid)
-        // Its id is free when this answers.
+        try await deleteAndSee(pod.key, uid: pod.uid)
+    }
+
+    /// Deletes a container's pod; its id is free when this returns.
+    private func deleteAndSee(_ key: ObjectKey, uid: String) async throws {
+        try await delete(key, uid: uid)
         let end = ContinuousClock.now + .seconds(10)
-        while caches.pods[pod.key]?.uid == pod.uid, ContinuousClock.now < end {
+        while caches.pods[key]?.uid == uid, ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(10))
         }
     }
