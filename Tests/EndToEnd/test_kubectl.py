@@ -49,6 +49,8 @@ def test_create_and_describe_every_common_kind(namespace, registry):
 def test_changing_things(namespace, registry, tmp_path):
     k = namespace.kubectl
     k("create", "deployment", "web", f"--image={registry}/e2e/web:1")
+    # What is paused before it has a replica set never has this revision.
+    eventually(lambda: namespace.get("rs", "-o", "name"), 30, "the first replica set")
     k("rollout", "pause", "deploy/web")
     k("set", "image", "deploy/web", f"web={registry}/e2e/web:2")
     k("set", "env", "deploy/web", "A=b")

@@ -161,9 +161,9 @@ def test_an_update_is_held_taken_back_and_forced(apps):
 
 
 def test_a_deadline_takes_an_update_back(apps):
-    apps.create("timely", "sleep 1001", deploymentDeadlineSeconds=2)
+    apps.create("timely", "sleep 1001")
     before = apps.ids("timely")
-    apps.update("timely", cmd="sleep 1002", constraints=NOWHERE)
+    apps.update("timely", cmd="sleep 1002", constraints=NOWHERE, deploymentDeadlineSeconds=2)
     assert apps.program("timely") == "sleep 1002"
     eventually(lambda: apps.program("timely") == "sleep 1001", 20, "the way back")
     apps.settled("timely")

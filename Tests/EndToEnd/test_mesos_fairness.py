@@ -108,6 +108,7 @@ def test_a_limit_holds_pods_back_until_there_is_room(mesos):
     mesos.waits("ads", "third", "role 'ads'")
     mesos.quota("ads", limits={"cpus": 1.5})
     mesos.runs("ads", "third")
+    eventually(lambda: mesos.metric(f"{path}/offered_or_allocated") == 1.2, 10, "the use of the quota by both")
     assert refusal(lambda: mesos.quota("ads", limits={"cpus": 1})) == 400
     mesos.quota("ads", force=True, limits={"cpus": 1})
     assert mesos.node_of("ads", "third"), "what runs is not ended"

@@ -86,11 +86,10 @@ def test_documents(mesos):
                  "/mesos/state-summary"]:
         mesos.ask(path)
     mesos.ask("/health")
-    kubernetes = eventually(
-        lambda: [f for f in mesos.ask("/state")["frameworks"] if f["name"] == "kubernetes" and f["tasks"]], 20,
-        "Kubernetes's pod in /state")[0]
-    task = next(t for t in kubernetes["tasks"] if t["name"] == "plain")
-    assert task["state"] == "TASK_RUNNING" and task["resources"]["cpus"] == 0.25
+    task = eventually(
+        lambda: [t for f in mesos.ask("/state")["frameworks"] if f["name"] == "kubernetes" for t in f["tasks"]
+                 if t["name"] == "plain" and t["state"] == "TASK_RUNNING"], 20, "Kubernetes's pod in /state")[0]
+    assert task["resources"]["cpus"] == 0.25
     assert mesos.ask("/slaves")["slaves"][0]["used_resources"]["cpus"] >= 0.25
 
 
@@ -253,7 +252,8 @@ def test_names(mesos):
         capture_output=True, text=True, timeout=20).stdout
     assert whole.split()[-2:] == ["A", address], whole
     assert dig("named.team.marathon.mesos", "A") == dig("named-team.marathon.mesos", "A") == address
-    mesos.ask("/v2/pods/team/named", None, "DELETE", port=mesos.marathon)
+    # Its deployment may not be over.
+    mesos.ask("/v2/pods/team/named?force=true", None, "DELETE", port=mesos.marathon)
 
 
 def test_what_the_command_line_of_dcos_looks_at(mesos):
@@ -283,7 +283,8 @@ def test_what_the_command_line_of_dcos_looks_at(mesos):
 
     found = eventually(lambda: role() and role()["allocated"]["cpus"] == 0.03 and role(), 60, "the app in its role")
     assert found["quota"]["consumed"] == {"cpus": 0.03, "mem": 16.0} and found["frameworks"] == [marathon[0]["id"]]
-    task = mesos.ask("/v2/apps/shares/one/tasks", port=mesos.marathon)["tasks"][0]
+    task = eventually(
+        lambda: mesos.ask("/v2/apps/shares/one/tasks", port=mesos.marathon)["tasks"], 20, "the task")[0]
     assert task["slaveId"] == mesos.agent_state()["agent_info"]["id"]["value"]
     mesos.ask("/v2/groups/shares?force=true", None, "DELETE", port=mesos.marathon)
 

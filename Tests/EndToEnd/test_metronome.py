@@ -108,8 +108,12 @@ def test_stopping_and_forced_deletion(metronome):
     run = metronome.call("POST", "/v1/jobs/long/runs")[1]
     other = metronome.call("POST", "/v1/jobs/long/runs")[1]
     eventually(lambda: [r["status"] for r in metronome.runs("long")] == ["ACTIVE", "ACTIVE"], 60, "two active runs")
-    tasks = metronome.call("GET", "/tasks?limit=-1", port=metronome.front)[1]["tasks"]
-    assert [t["framework_id"] for t in tasks if t["name"] == "long"] == ["metronome"] * 2
+
+    def frameworks():
+        tasks = metronome.call("GET", "/tasks?limit=-1", port=metronome.front)[1]["tasks"]
+        return [t["framework_id"] for t in tasks if t["name"] == "long"]
+
+    eventually(lambda: frameworks() == ["metronome"] * 2, 20, "both in the Mesos window")
     embedded = metronome.call("GET", "/v1/jobs?embed=activeRuns&embed=schedules,historySummary")[1]
     assert len([j for j in embedded if j["id"] == "long"][0]["activeRuns"]) == 2
     assert metronome.call("DELETE", "/v1/jobs/long")[0] == 409

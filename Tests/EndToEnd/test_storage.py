@@ -81,6 +81,9 @@ spec:
             volume("big", "2Gi", f"hostPath: {{path: {tmp_path}/big}}", name)
             + volume("small", "1Gi", f"hostPath: {{path: {tmp_path}/small}}", name)
             + volume("marked", "3Gi", f"hostPath: {{path: {tmp_path}/marked}}", name, "{mark: x}"))
+        eventually(
+            lambda: [cluster.get("pv", f"{name}-{one}", "-o", "jsonpath={.status.phase}")
+                     for one in ("big", "small", "marked")] == ["Available"] * 3, what="the volumes")
         # The smallest that fits; the one with the label; the one that is named.
         namespace.apply(claim("first", size="500Mi", storage_class=name))
         namespace.apply(claim("second", storage_class=name, extra="  selector: {matchLabels: {mark: x}}\n"))
