@@ -46,6 +46,7 @@ public final class MesosAgent: Service, AgentGateway {
     let sessions = ExecutorSessions()
     let reconciler: ExecutorReconciler
     let keeper: ContainerKeeper
+    let volumes: VolumeFolders
     let executorCalls: ExecutorCalls
     let operatorCalls: OperatorCalls
     let legacy: LegacyEndpoints
@@ -62,11 +63,16 @@ public final class MesosAgent: Service, AgentGateway {
     ) {
         self.configuration = configuration
         let began = Timestamp.now
-        let caches = AgentCaches(node: configuration.nodeName, client: client, logger: logger)
+        let caches = AgentCaches(
+            node: configuration.nodeName, dataDirectory: configuration.dataDirectory, client: client, logger: logger)
         let facts = AgentFacts(caches: caches, configuration: configuration, began: began)
         let statuses = StatusStore(client: client) { facts.agentID }
+        let paths = SandboxPaths(caches: caches, dataDirectory: configuration.dataDirectory)
+        let taskVolumes = TaskVolumes(paths: paths, volumes: configuration.dataDirectory + "/mesos/volumes")
+        volumes = VolumeFolders(root: configuration.dataDirectory + "/mesos/volumes", logger: logger)
+        volumes.follow(caches.agents)
         let reconciler = ExecutorReconciler(
-            caches: caches, sessions: sessions, statuses: statuses, client: client,
+            caches: caches, sessions: sessions, statuses: statuses, volumes: taskVolumes, client: client,
             timeouts: configuration.timeouts, began: began, logger: logger)
         self.caches = caches
         self.facts = facts
@@ -74,7 +80,6 @@ public final class MesosAgent: Service, AgentGateway {
         executorCalls = ExecutorCalls(
             caches: caches, sessions: sessions, statuses: statuses, reconciler: reconciler, facts: facts,
             master: master, credentials: configuration.credentials, ownAddress: configuration.address, logger: logger)
-        let paths = SandboxPaths(caches: caches, dataDirectory: configuration.dataDirectory)
         let sandboxes = SandboxFiles(paths: paths, node: node)
         let usage = ContainerUsage(
             read: usage, systemTimes: { [engine] uids in await engine?.systemTimes(uids) ?? [:] })
@@ -97,6 +102,8 @@ public final class MesosAgent: Service, AgentGateway {
         await cancelWhenGracefulShutdown { [self] in
             await withTaskGroup(of: Void.self) { group in
                 for service in caches.services { group.addTask { try? await service.run() } }
+                group.addTask { await self.caches.past.run() }
+                group.addTask { await self.volumes.run() }
                 group.addTask { [self] in
                     while !caches.areSynced && !Task.isCancelled {
                         try? await Task.sleep(for: .milliseconds(10))

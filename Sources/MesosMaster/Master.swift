@@ -372,6 +372,7 @@ public final class Master: Service, MasterGateway {
                     }
                 }
                 state.expireFrameworks()
+                state.endOverdueTasks()
                 state.resend()
                 state.settleLaunches()
                 state.askForResources()

@@ -206,11 +206,16 @@ import Testing
         tasks[0]["max_completion_time"] = ["nanoseconds": 5_000_000_000]
         let executor: JSON = ["executor_id": ["value": "e"], "type": "DEFAULT"]
         var pod = try PodBuilder.pod(executor: executor, group: tasks, place: place)
+        // The group goes on when this one has ended in time.
+        #expect(pod["spec"]["activeDeadlineSeconds"].isNull)
+        pod["metadata"]["annotations"][MesosNames.killAnnotation] = .string(MesosNames.overdueKill(taskID: "limited"))
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:09Z"
+        pod["metadata"]["deletionGracePeriodSeconds"] = 3
         func member(_ name: String, _ code: Int, _ time: String) -> JSON {
             ["name": .string(name), "state": ended(code, at: time)]
         }
         pod["status"] = [
-            "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "2026-01-01T00:00:01Z",
+            "phase": "Failed", "startTime": "2026-01-01T00:00:01Z",
             "containerStatuses": [
                 member("limited", 143, "2026-01-01T00:00:06Z"), member("other", 143, "2026-01-01T00:00:06Z"),
                 member("early", 3, "2026-01-01T00:00:03Z"),

@@ -22,7 +22,9 @@ struct MesosNamesAPI: Sendable {
             ])
         case ("config", 2): return WindowResponse(json: configuration)
         case ("hosts", 3): return WindowResponse(json: hosts(parts[2]))
-        case ("hosts", 4) where parts[3] == "ports": return WindowResponse(501, text: "To be implemented...")
+        case ("hosts", 4) where parts[3] == "ports":
+            return WindowResponse(
+                501, text: "ports are not listed by host: ask for the SRV records of a task, /v1/services/_TASK._tcp.…")
         case ("services", 3): return WindowResponse(json: services(parts[2]))
         case ("enumerate", 2): return pieces { try await enumerate($0) }
         case ("axfr", 2): return pieces { try await transfer($0) }

@@ -1,9 +1,19 @@
+import Glibc
 import WireCRI
 
 extension CRIRuntime {
     public func createContainer(sandbox: String, _ config: ContainerConfig, sandboxConfig: SandboxConfig)
         async throws(RuntimeError) -> String
     {
+        if let user = config.security.runAsUser.map(Int.init) {
+            // Who has a shared volume here nobody keeps: it goes to the first that is not root.
+            try VolumeOwners.give(
+                config, sandboxConfig.annotations, user: user, group: config.security.runAsGroup.map(Int.init) ?? user,
+                isInUse: { path in
+                    var status = stat()
+                    return stat(path, &status) == 0 && status.st_uid != 0
+                })
+        }
         var request = Runtime_V1_CreateContainerRequest()
         request.podSandboxID = sandbox
         request.config = config.wire

@@ -56,6 +56,9 @@ extension ProcessRuntime {
         try HostFiles.makeDirectory(directory)
         chown(
             folder, uid_t(truncatingIfNeeded: identity.launch.user), gid_t(truncatingIfNeeded: identity.launch.group))
+        try VolumeOwners.give(
+            config, sandboxConfig.annotations, user: identity.launch.user, group: identity.launch.group,
+            isInUse: { isVolumeInUse($0, besides: sandbox.id) })
         if let slash = container.logPath.lastIndex(of: "/") {
             try HostFiles.makeDirectory(String(container.logPath[..<slash]))
         }
@@ -101,6 +104,18 @@ extension ProcessRuntime {
         chmod(directory + "/" + ShimFile.launch, 0o600)
         try HostFiles.write(directory + "/container.json", container.json.encoded())
         return launch
+    }
+
+    /// True when a program of another pod has the volume.
+    private func isVolumeInUse(_ folder: String, besides sandbox: String) -> Bool {
+        state.withLock { state in
+            state.containers.values.contains { container in
+                guard container.exit == nil, container.sandbox != sandbox,
+                    let other = state.sandboxes[container.sandbox]
+                else { return false }
+                return VolumeOwners.folders(other.annotations)[folder] != nil
+            }
+        }
     }
 
     private func environment(

@@ -18,8 +18,10 @@ struct AgentCaches: Sendable {
     /// Pods that were asked of the containers API.
     let podsByContainer: InformerIndex<NodePod, ContainerPath>
     let tasksByPod: InformerIndex<TaskRecord, ObjectKey>
+    /// Pods of which only the files are left.
+    let past: PastPods
 
-    init(node: String, client: ClusterClient, logger: Logger) {
+    init(node: String, dataDirectory: String, client: ClusterClient, logger: Logger) {
         self.node = node
         func only(_ field: String) -> ListOptions {
             ListOptions(fieldSelector: FieldSelector([.init(field: field, value: node, isEqual: true)]))
@@ -36,6 +38,8 @@ struct AgentCaches: Sendable {
             return [ExecutorKey(framework: framework, executor: executor)]
         }
         podsByContainer = InformerIndex(pods) { $0.containerPath.map { [$0] } ?? [] }
+        past = PastPods(dataDirectory: dataDirectory)
+        past.follow(pods)
         tasksByPod = InformerIndex(tasks) { $0.node == node ? [$0.pod] : [] }
     }
 

@@ -30,6 +30,8 @@ struct NodePod: Sendable {
     let containerPath: ContainerPath?
     /// When the executor must have ended, in seconds since 1970.
     let shutdownDeadline: Double?
+    /// True for one that does not exist any more; only its files are left.
+    var isPast = false
 
     init(_ object: Object) {
         let tree = object.tree
@@ -87,7 +89,7 @@ struct NodePod: Sendable {
     var isTerminating: Bool { object.metadata.isTerminating }
     var annotations: JSON { object.tree["metadata"]["annotations"] }
     /// Its programs have ended and will not start again.
-    var isEnded: Bool { phase == "Succeeded" || phase == "Failed" }
+    var isEnded: Bool { phase == "Succeeded" || phase == "Failed" || isPast }
     var executorInfo: JSON? { if case .executor(let info) = role { info } else { nil } }
     /// The executor's id as clients name it: a command task is its own executor's.
     var executorID: String? {

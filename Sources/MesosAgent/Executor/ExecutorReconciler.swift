@@ -16,6 +16,7 @@ struct ExecutorReconciler: Sendable {
     let caches: AgentCaches
     let sessions: ExecutorSessions
     let statuses: StatusStore
+    let volumes: TaskVolumes
     let client: ClusterClient
     let timeouts: ExecutorTimeouts
     let began: Timestamp
@@ -85,12 +86,26 @@ struct ExecutorReconciler: Sendable {
             if record.isKillRequested, !record.hasHistory { return try await endUnlaunched(record) }
             if !record.group.isEmpty {
                 try await launchGroup(of: record, session)
-            } else if session.launch(id) {
+            } else if try await mayLaunch([record]), session.launch(id) {
                 session.send(ExecutorEvents.launch(record.info))
             }
         }
         if record.isKillRequested, session.kill(id) {
             session.send(ExecutorEvents.kill(id, policy: record.killPolicy))
+        }
+    }
+
+    /// Makes the volumes of tasks ready; a task whose volumes cannot be has failed, and those of its group with it.
+    private func mayLaunch(_ records: [TaskRecord]) async throws -> Bool {
+        guard let first = records.first, let pod = caches.pods[first.pod] else { return false }
+        do {
+            for record in records { try await volumes.prepare(record.info, in: pod) }
+            return true
+        } catch let error as MesosError {
+            try await end(
+                records.filter { !$0.isTerminal }, "TASK_FAILED", reason: "REASON_CONTAINER_UPDATE_FAILED",
+                message: error.message, pod: pod)
+            return false
         }
     }
 
@@ -109,6 +124,7 @@ struct ExecutorReconciler: Sendable {
         {
             return try await endUnlaunched(record)
         }
+        guard try await mayLaunch(members) else { return }
         let fresh = session.launch(members.filter { !$0.isTerminal }.map(\.id))
         guard !fresh.isEmpty else { return }
         session.send(ExecutorEvents.launchGroup(members.filter { fresh.contains($0.id) }.map(\.info)))

@@ -33,7 +33,9 @@ struct SandboxPaths: Sendable {
         {
             return folder
         }
-        return "/framework/\(pod.frameworkID ?? "")/executor/\(pod.executorID ?? "")/latest"
+        let (framework, executor) = (pod.frameworkID ?? "", pod.executorID ?? "")
+        if pod.isPast { return "/frameworks/\(framework)/executors/\(executor)/runs/\(pod.uid)" }
+        return "/framework/\(framework)/executor/\(executor)/latest"
     }
 
     /// What a path of a client means; nil when it means nothing here.
@@ -61,7 +63,11 @@ struct SandboxPaths: Sendable {
         else { return nil }
         let key = ExecutorKey(framework: parts[start + 1], executor: parts[start + 3])
         let run = parts[start + 5]
-        let pod = run == "latest" ? executor(key) : caches.podsByExecutor[key].first { $0.uid == run }
+        let pod =
+            run == "latest"
+            ? executor(key)
+            : caches.podsByExecutor[key].first { $0.uid == run }
+                ?? caches.past.pod(uid: run).flatMap { $0.executorKey == key ? $0 : nil }
         return below(pod, Array(parts.dropFirst(start + 6)))
     }
 
@@ -85,9 +91,9 @@ struct SandboxPaths: Sendable {
         let root = dataDirectory.split(separator: "/").map(String.init)
         guard parts.starts(with: root), parts.count >= root.count + 2 else { return nil }
         let below = Array(parts.dropFirst(root.count))
-        guard below[0] == "process" || below[0] == "pods", let pod = caches.podsByUID[below[1]].first else {
-            return nil
-        }
+        guard below[0] == "process" || below[0] == "pods",
+            let pod = caches.podsByUID[below[1]].first ?? caches.past.pod(uid: below[1])
+        else { return nil }
         for container in pod.containers {
             guard let folder = folder(pod, container.name)?.split(separator: "/").map(String.init),
                 parts.starts(with: folder)
@@ -108,6 +114,7 @@ struct SandboxPaths: Sendable {
         let pods = caches.podsByExecutor[key]
         return pods.first { !$0.isEnded }
             ?? pods.max { $0.object.metadata.resourceVersion < $1.object.metadata.resourceVersion }
+            ?? caches.past.pod(of: key)
     }
 
     /// Names below an executor's sandbox: those of a group lead to its tasks' first.
@@ -132,6 +139,11 @@ struct SandboxPaths: Sendable {
 }
 
 extension NodePod {
+    var executorKey: ExecutorKey? {
+        guard let frameworkID, let executorID else { return nil }
+        return ExecutorKey(framework: frameworkID, executor: executorID)
+    }
+
     /// The part of the sandbox volume that a container sees; nil for all of it.
     func sandboxSubPath(of container: String) -> String? {
         let spec = object.tree["spec"]["containers"].elements.first { $0["name"].string == container } ?? .null

@@ -42,7 +42,7 @@ struct AgentState: Sendable {
     init(caches: AgentCaches, facts: AgentFacts, paths: SandboxPaths) {
         self.caches = caches
         self.facts = facts
-        executors = caches.pods.all.compactMap { pod in
+        executors = (caches.pods.all + caches.past.all).compactMap { pod in
             guard let framework = pod.frameworkID, let id = pod.executorID else { return nil }
             return Self.executor(pod, framework, id, caches, facts, paths)
         }.sorted { ($0.frameworkID, $0.executorID, $0.pod.key) < ($1.frameworkID, $1.executorID, $1.pod.key) }
@@ -65,18 +65,21 @@ struct AgentState: Sendable {
         case .group(let executor, _): info = executor
         case .executor(let executor):
             info = executor
-            tasks = caches.tasksByPod[pod.key].sorted { $0.key < $1.key }.map { record in
+            // A new executor's pod may have the name of one that is gone.
+            tasks = (pod.isPast ? [] : caches.tasksByPod[pod.key]).sorted { $0.key < $1.key }.map { record in
                 Task(
                     info: record.info, frameworkID: framework, executorID: id, state: record.state,
                     statuses: record.updates, isAcknowledged: record.updates.isEmpty, agentID: agentID, role: role)
             }
         case .other: isCommand = true
         }
-        let isAcknowledged = !pod.object.metadata.finalizers.contains(MesosNames.statusFinalizer)
+        let isAcknowledged = pod.isPast || !pod.object.metadata.finalizers.contains(MesosNames.statusFinalizer)
         tasks += TaskProjection.tasks(of: pod.object.tree).map { task in
             Task(
                 info: task.info, frameworkID: framework, executorID: task.isCommandTask ? "" : id,
-                state: task.state.rawValue, statuses: task.passed.map { task.status(of: $0) },
+                // Of one that was taken away by force nobody has seen the end.
+                state: pod.isPast && !TaskStates.isTerminal(task.state.rawValue) ? "TASK_KILLED" : task.state.rawValue,
+                statuses: task.passed.map { task.status(of: $0) },
                 isAcknowledged: isAcknowledged, agentID: agentID, role: role)
         }
         info["framework_id"] = ["value": .string(framework)]

@@ -58,6 +58,11 @@ extension Resources {
     /// All that is reserved for somebody.
     var reservedPart: Resources { filter { !$0.reservations.isEmpty } }
 
+    /// What one alone can use.
+    var exclusive: Resources { filter { !$0.isShared } }
+    /// What has no files that outlive their user.
+    var withoutVolumes: Resources { filter { !$0.isPersistentVolume } }
+
     /// What is reserved for a role, or for one above it.
     func reserved(usableBy role: String) -> Resources {
         filter { $0.reservationRole.map { MesosRoles.mayUse(role, reservation: $0) } ?? false }

@@ -167,6 +167,8 @@ public struct RoleObject: Sendable {
     public let name: String
     public let role: String
     public let weight: Double
+    /// False for a role that has the weight of all whom nobody gave one.
+    public let hasWeight: Bool
     /// `{guarantees, limits}`; null without a quota.
     public let quota: JSON
     public init(_ object: Object) {
@@ -175,6 +177,7 @@ public struct RoleObject: Sendable {
         role = spec["role"].string ?? object.name
         let weight = spec["weight"].double ?? 1
         self.weight = weight > 0 ? weight : 1
+        hasWeight = spec["weight"].double != nil
         quota = spec["quota"]
     }
 }

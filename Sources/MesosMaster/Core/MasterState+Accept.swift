@@ -12,6 +12,8 @@ extension MasterState {
         var role: String
         /// What is left, without allocation.
         var left: Resources
+        /// Volumes that were resized: the operations that follow cannot use them yet.
+        var resized = Resources()
         /// Claims that take the place of the offers'.
         var claims: [Claim] = []
         var launches: [Launch] = []
@@ -107,7 +109,7 @@ extension MasterState {
             if !changed.reserved.isEmpty { reservedNodes.insert(agent.node.name) }
         }
         ledger.exchange(given, for: pool.claims)
-        refuse(pool.left, framework, pool.role, agent.id, filters)
+        refuse(pool.left + pool.resized, framework, pool.role, agent.id, filters)
         effects.append(.allocate)
         return pool.launches
     }

@@ -169,6 +169,8 @@ extension MasterState {
             forgetExecutor(key)
         }
         tellFailure(of: id, to: concerned)
+        // Whoever asks for their state hears that they are gone with the agent.
+        for (uuid, operation) in operations where operation.agentID == id { operations[uuid] = nil }
         withdrawInverseOffers(ofAgent: id)
         agents[id] = nil
         if agentOfNode[agent.node.name] == id { agentOfNode[agent.node.name] = nil }

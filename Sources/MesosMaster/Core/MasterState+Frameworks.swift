@@ -222,6 +222,8 @@ extension MasterState {
                     "agent_id": Message.id(record.agentID), "timestamp": Message.double(seconds),
                 ]
                 note(status, in: &record)
+                framework.terminalCounts[record.state, default: 0] += 1
+                countEnd(status)
                 effects.append(.observe(.taskUpdated(record, status: status)))
             }
             forget(record)

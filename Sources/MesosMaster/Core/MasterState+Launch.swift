@@ -39,10 +39,10 @@ extension MasterState {
                 }
                 if let key {
                     try launch(info, resources, own, on: key, executor, maker, &pool)
-                    pool.left -= all
+                    pool.left -= all.exclusive
                 } else {
                     let made = try maker.commandTask(info)
-                    pool.left -= all
+                    pool.left -= all.exclusive
                     addTask(info, resources, pod: made.key, executorID: "", pool)
                     addPod(made, .command, tasks: [TaskKey(pool.framework.id, id)], executor: nil, resources, &pool)
                 }
@@ -75,7 +75,8 @@ extension MasterState {
         tasks[taskKey]?.earlierObjectUID = taskObjects[object]?.uid
         pool.claims.append(
             Claim(
-                .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name, resources: resources.vector,
+                .reservation(id: Self.claimID(taskKey)), node: pool.agent.node.name,
+                resources: resources.withoutVolumes.vector,
                 portRanges: resources.portRanges, role: pool.role))
         var tree: JSON = [
             "apiVersion": "mesos.apus.dev/v1", "kind": "Task",
@@ -146,7 +147,7 @@ extension MasterState {
                     for (info, resources) in zip(infos, each) {
                         try launch(info, resources, own, on: key, executor, maker, &pool, group: ids)
                     }
-                    pool.left -= total
+                    pool.left -= total.exclusive
                     return
                 }
                 pod = try maker.group(infos, executor: executor, chargesExecutor: executors[key] == nil)
@@ -163,7 +164,7 @@ extension MasterState {
             }
             return
         }
-        pool.left -= total
+        pool.left -= total.exclusive
         if executors[key] == nil {
             add(
                 executor: ExecutorRecord(
@@ -189,6 +190,7 @@ extension MasterState {
         task.sequence = newSequence()
         task.isPending = true
         tasks[key] = task
+        noteTimeLimit(of: task)
         frameworks[key.frameworkID]?.tasks.insert(key.taskID)
         agents[pool.agent.id]?.tasks.insert(key)
         staleAgents.insert(pool.agent.id)
@@ -208,7 +210,7 @@ extension MasterState {
         record.earlierUID = earlier?.view?.uid ?? earlier?.uid
         pods[made.key] = record
         unsettled.insert(made.key)
-        var vector = resources.vector
+        var vector = resources.withoutVolumes.vector
         vector.pods = 1
         pool.claims.append(
             Claim(
@@ -260,6 +262,7 @@ extension MasterState {
         effects.append(.observe(.taskUpdated(task, status: status)))
         tell(status, of: key)
         frameworks[key.frameworkID]?.terminalCounts[task.state, default: 0] += 1
+        countEnd(status)
         forget(task)
         frameworks[key.frameworkID]?.complete(task)
     }

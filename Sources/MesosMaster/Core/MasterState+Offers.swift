@@ -62,7 +62,7 @@ extension MasterState {
         if !reserved.isEmpty {
             // A part of the reservation's claim becomes the offer's in one step.
             let part = Claim(
-                Self.reservedClaim(ofOffer: id), node: node, resources: reserved.vector,
+                Self.reservedClaim(ofOffer: id), node: node, resources: reserved.withoutVolumes.vector,
                 portRanges: reserved.portRanges, role: offer.role)
             ledger.exchange(
                 reservationIDs(of: agent), for: [part] + (agents[agent.id].map(reservationClaims(of:)) ?? []))

@@ -198,6 +198,7 @@ extension MasterState {
                 known.state = "TASK_STARTING"
             }
             tasks[key] = known
+            if record.kind == .group { noteTimeLimit(of: known) }
             record.tasks.append(key)
             frameworks[pod.frameworkID]?.tasks.insert(key.taskID)
             agents[agentID]?.tasks.insert(key)
@@ -303,7 +304,8 @@ extension MasterState {
         if !TaskState.isTerminal(state) {
             ledger.set(
                 Claim(
-                    .reservation(id: Self.claimID(key)), node: task.node, resources: task.resources.vector,
+                    .reservation(id: Self.claimID(key)), node: task.node,
+                    resources: task.resources.withoutVolumes.vector,
                     portRanges: task.resources.portRanges, role: role))
             if object.status["updates"].elements.isEmpty, state != "TASK_STAGING" { task.state = state }
         }

@@ -41,6 +41,29 @@ extension MasterState {
         effects.append(.pod(key))
     }
 
+    // MARK: Limits of time
+
+    /// Keeps in mind that a member of a group has a limited time. That of a task which is alone its pod says itself, and
+    /// that of a task on an executor of the framework's own is the executor's affair.
+    mutating func noteTimeLimit(of task: TaskRecord) {
+        if !task.executorID.isEmpty, !task.info["max_completion_time"].isNull { limitedTasks.insert(task.key) }
+    }
+
+    /// Ends groups of which a member has run for longer than it may; it has failed then, and the others are killed.
+    mutating func endOverdueTasks() {
+        for key in limitedTasks {
+            guard let task = tasks[key], task.object == nil, !task.isTerminal,
+                let limit = task.info["max_completion_time"]["nanoseconds"].double, limit > 0
+            else {
+                if tasks[key]?.isTerminal != false || tasks[key]?.object != nil { limitedTasks.remove(key) }
+                continue
+            }
+            let began = task.statuses.last { $0["state"] == "TASK_RUNNING" }?["timestamp"].double
+            guard let began, seconds >= began + limit / 1e9 else { continue }
+            kill(pod: task.pod, reason: MesosNames.overdueKill(taskID: key.taskID), grace: nil)
+        }
+    }
+
     // MARK: Reconciling
 
     /// Answers what is known of tasks; no tasks: of all of them.

@@ -4,21 +4,22 @@ import MesosModel
 /// What is reserved of nodes: kept out of everybody else's reach, and open to pods of the role.
 ///
 /// A framework's part of a reservation is the claim of its offer or task. What no framework holds is a claim on which the
-/// pods of the role draw, whichever window they come by; volumes and ports are for frameworks alone.
+/// pods of the role draw, whichever window they come by; volumes and ports are for frameworks alone. Persistent volumes are
+/// always claimed by the reservation itself: their files take room whoever uses them, and shared ones have many users.
 extension MasterState {
     /// Reserved resources that no framework uses or is offered.
     func unheldReservations(of agent: AgentRecord) -> Resources {
         var idle = agent.reserved
         guard !idle.isEmpty else { return idle }
         for id in agent.offers {
-            if let offer = offers[id] { idle -= offer.resources.unallocated.reservedPart }
+            if let offer = offers[id] { idle -= offer.resources.unallocated.reservedPart.exclusive }
         }
         for key in agent.tasks {
             guard let task = tasks[key], !task.isTerminal else { continue }
-            idle -= task.resources.unallocated.reservedPart
+            idle -= task.resources.unallocated.reservedPart.exclusive
         }
         for key in agent.executors {
-            if let executor = executors[key] { idle -= executor.resources.unallocated.reservedPart }
+            if let executor = executors[key] { idle -= executor.resources.unallocated.reservedPart.exclusive }
         }
         return idle
     }
@@ -57,7 +58,7 @@ extension MasterState {
     func reservationClaims(of agent: AgentRecord) -> [Claim] {
         var open: [String: Resources] = [:]
         var closed: [String: Resources] = [:]
-        for resource in unheldReservations(of: agent).resources {
+        for resource in unheldReservations(of: agent).withoutVolumes.resources + agent.volumes.resources {
             let role = resource.reservationRole ?? "*"
             if resource.isForPods {
                 open[role, default: Resources()].add(resource)

@@ -159,6 +159,7 @@ extension MasterState {
     /// Takes a task out of everything that counts those that are there.
     mutating func forget(_ task: TaskRecord) {
         tasks[task.key] = nil
+        limitedTasks.remove(task.key)
         staleAgents.insert(task.agentID)
         unacknowledged.remove(task.key)
         frameworks[task.key.frameworkID]?.tasks.remove(task.key.taskID)

@@ -101,7 +101,6 @@ public struct DCOSPaths: Sendable {
                 return WindowResponse(json: [
                     ["code": 3, "description": "serving", "hostname": address, "isLeader": true]
                 ])
-            case ["v1", "cluster", "list"]: return WindowResponse(json: ["servers": [address], "port": 2181])
             default: throw WindowError(404, "there is no ZooKeeper, so there is nothing at \(request.path)")
             }
         }

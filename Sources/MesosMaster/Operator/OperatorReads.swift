@@ -136,7 +136,7 @@ struct OperatorReads: Sendable {
     var weights: JSON {
         [
             "weight_infos": .array(
-                state.roles.values.filter { $0.weight != 1 }.sorted { $0.role < $1.role }.map {
+                state.roles.values.filter(\.hasWeight).sorted { $0.role < $1.role }.map {
                     ["role": .string($0.role), "weight": Message.double($0.weight)]
                 })
         ]

@@ -19,7 +19,7 @@ struct OperatorWrites: Sendable {
     /// - Throws: `WindowError`, `MesosError` (a call that is not valid).
     func perform(_ name: String, _ call: JSON) async throws -> Int? {
         let member = name.lowercased()
-        if Self.known.contains(name), call[member].object == nil {
+        if Self.withMember.contains(name), call[member].object == nil {
             throw WindowError(400, "Failed to validate master::Call: Expecting '\(member)' to be present")
         }
         switch name {
@@ -77,7 +77,8 @@ struct OperatorWrites: Sendable {
         return 200
     }
 
-    private static let known: Set = [
+    /// Calls that say something beside their type: the member named after the call must be there.
+    private static let withMember: Set = [
         "TEARDOWN", "UPDATE_WEIGHTS", "UPDATE_QUOTA", "SET_QUOTA", "REMOVE_QUOTA", "UPDATE_MAINTENANCE_SCHEDULE",
         "START_MAINTENANCE", "STOP_MAINTENANCE", "DRAIN_AGENT", "DEACTIVATE_AGENT", "REACTIVATE_AGENT",
         "MARK_AGENT_GONE", "RESERVE_RESOURCES", "UNRESERVE_RESOURCES", "CREATE_VOLUMES", "DESTROY_VOLUMES",

@@ -90,6 +90,8 @@ public struct MasterState: Sendable {
     var unsettled: Set<ObjectKey> = []
     /// Tasks with a status in flight, or waiting to be.
     var unacknowledged: Set<TaskKey> = []
+    /// Members of groups whose time to complete is limited, until they have ended.
+    var limitedTasks: Set<TaskKey> = []
     /// Who is offered what.
     var allocator: Allocator
     /// Agents of which the allocator has to be told.

@@ -48,6 +48,13 @@ public enum MesosNames {
     public static let urisAnnotation = "mesos.apus.dev/uris"
     /// Annotation: what Kubernetes has no field for (rlimits, user), by container.
     public static let optionsAnnotation = "process.apus.dev/options"
+    /// The reason for killing a group of which one task has had its time: that one fails, the others are killed.
+    public static func overdueKill(taskID: String) -> String {
+        "REASON_MAX_COMPLETION_TIME_REACHED: Task '\(taskID)' of the group exceeded its max_completion_time"
+    }
+    /// Annotation of a pod: folders of the node that belong to the user of the container which mounts them:
+    /// `{"/folder": "own"}`, or `shared` for those whose owner stays while another pod has them.
+    public static let volumeOwnersAnnotation = "mesos.apus.dev/volume-owners"
     /// Annotation: ports that are asked for.
     public static let portRequestAnnotation = "ports.apus.dev/request"
     /// Annotation: host ports that are assigned, with commas between.

@@ -87,11 +87,23 @@ extension PodBuilder {
         let folder = Self.folder(ofVolume: resource, under: place.volumesFolder)
         let id = "volume-" + MesosNames.hash(folder)
         addVolume(["name": .string(id), "hostPath": ["path": .string(folder), "type": "DirectoryOrCreate"]])
+        volumeOwners[folder] = resource.isShared ? "shared" : "own"
         var mount: JSON = [
             "name": .string(id), "mountPath": inside(volume["container_path"].string ?? "volume"),
         ]
         if volume["mode"].string == "RO" { mount["readOnly"] = true }
         return mount
+    }
+
+    /// Lets an executor reach the volumes of tasks to come by links in its sandbox. It sees the machine's files, but has a
+    /// /tmp of its own.
+    mutating func showVolumes() {
+        let folder = place.volumesFolder
+        guard hasImages == false, folder.hasPrefix("/tmp/"), var container = containers.first else { return }
+        addVolume(["name": "volumes", "hostPath": ["path": .string(folder), "type": "DirectoryOrCreate"]])
+        let mount: JSON = ["name": "volumes", "mountPath": .string(folder)]
+        container["volumeMounts"] = .array(container["volumeMounts"].elements + [mount])
+        containers[0] = container
     }
 
     /// Where a persistent volume's files are on its node: `roles/ROLE/ID` of the folder, or of its PATH or MOUNT disk.

@@ -50,6 +50,8 @@ public struct PodBuilder: Sendable {
     var uris = JSONObject()
     var options = JSONObject()
     var checks = JSONObject()
+    /// Persistent volumes, which the node gives to the user of the container.
+    var volumeOwners = JSONObject()
     var isHostNetwork = true
     var hasImages: Bool?
     var hostname: String?
@@ -98,7 +100,6 @@ public struct PodBuilder: Sendable {
         let group: JSON = ["executor": executor, "tasks": .array(tasks)]
         builder.annotations[MesosNames.taskGroupAnnotation] = group.description
         builder.gracePeriod = tasks.map { Self.seconds($0["kill_policy"]["grace_period"]) ?? 3 }.max() ?? 3
-        builder.deadline = tasks.compactMap { Self.seconds($0["max_completion_time"]) }.min()
         if !executor["container"]["network_infos"].elements.isEmpty { builder.isHostNetwork = false }
         let own = try Resources(trees: executor["resources"].elements)
         for (index, (task, name)) in zip(tasks, MesosNames.containerNames(ofTasks: ids)).enumerated() {
@@ -143,6 +144,7 @@ public struct PodBuilder: Sendable {
         try builder.addContainer(
             MesosNames.executorContainer, command: executor["command"], container: executor["container"],
             environment: environment, resources: resources, addedMemory: executorMemory, limits: .null, task: .null)
+        builder.showVolumes()
         return builder.finished(
             name: MesosNames.podName(executorID: id, frameworkID: place.frameworkID, agentID: place.agentID))
     }
@@ -184,6 +186,9 @@ public struct PodBuilder: Sendable {
         if !uris.isEmpty { annotations[MesosNames.urisAnnotation] = JSON.object(uris).description }
         if !options.isEmpty { annotations[MesosNames.optionsAnnotation] = JSON.object(options).description }
         if !checks.isEmpty { annotations[MesosNames.checksAnnotation] = JSON.object(checks).description }
+        if !volumeOwners.isEmpty {
+            annotations[MesosNames.volumeOwnersAnnotation] = JSON.object(volumeOwners).description
+        }
         if !assignedPorts.isEmpty {
             annotations[MesosNames.assignedPortsAnnotation] = assignedPorts.map(String.init).joined(separator: ",")
             for (index, port) in assignedPorts.enumerated() {

@@ -160,9 +160,6 @@ public struct TaskProjection: Sendable {
         default: break
         }
         if pod.reason == "DeadlineExceeded", !pod.isBeforeDeadline(facts.finished) {
-            guard isCommandTask || !info["max_completion_time"].isNull else {
-                return Verdict(state: .killed, message: "A task of the group exceeded its max_completion_time")
-            }
             return Verdict(
                 state: .failed, message: "Task exceeded its max_completion_time",
                 reason: "REASON_MAX_COMPLETION_TIME_REACHED")
@@ -196,6 +193,11 @@ public struct TaskProjection: Sendable {
             // Of what it asked for itself a framework is told how it went.
             let isPlain = text.isEmpty || text == MesosNames.frameworkKill && facts.hasStarted
             return Verdict(state: .killed, message: isPlain ? facts.endText : text)
+        }
+        if first == "REASON_MAX_COMPLETION_TIME_REACHED", !isCommandTask,
+            text != MesosNames.overdueKill(taskID: taskID)
+        {
+            return Verdict(state: .killed, message: "A task of the group exceeded its max_completion_time")
         }
         let rest = text.dropFirst(first.count).drop { $0 == ":" || $0 == " " }
         return Verdict(

@@ -51,6 +51,13 @@ public struct OperationEffect: Sendable, Equatable {
                 converted.resources.allSatisfy { !$0.isPersistentVolume }, type,
                 "a persistent volume must already be reserved")
             consumed = source.isEmpty ? converted.poppingReservation : try read(source)
+            if !source.isEmpty {
+                for part in [consumed, converted] {
+                    try Self.require(
+                        part.resources.allSatisfy { $0.reservations == part.first?.reservations }, type,
+                        "mixed reservations are not supported")
+                }
+            }
             try Self.require(
                 consumed.flattened == converted.flattened, type, "source and resources must have the same amounts")
         case "UNRESERVE":

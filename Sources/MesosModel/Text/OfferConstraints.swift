@@ -82,7 +82,7 @@ public struct OfferConstraints: Sendable {
         case ("HOSTNAME", nil): subject = .hostname
         case ("REGION", nil): subject = .region
         case ("ZONE", nil): subject = .zone
-        case (nil, let name?) where !name.isEmpty: subject = .attribute(name)
+        case (nil, let name?): subject = .attribute(name)
         default: throw MesosError(.invalid, "An attribute constraint needs one known selector")
         }
         let predicate = tree["predicate"]

@@ -11,9 +11,9 @@ struct ProbeKey: Sendable, Hashable {
 /// Conditions that tell the newest result of a Mesos task's check: `True` or `False`, with the exit code or HTTP status
 /// as the message; and that a task is ended for what its health check found.
 private enum CheckCondition {
-    /// The container's name follows.
+    /// The newest result of a check; the container's name follows.
     static let prefix = "check.mesos.apus.dev/"
-    /// The same.
+    /// A task that is ended for what its health check found; the container's name follows.
     static let unhealthy = "unhealthy.mesos.apus.dev/"
     static let task = "mesos.apus.dev/task"
     static let group = "mesos.apus.dev/task-group"
