@@ -40,7 +40,7 @@ struct ResourceNames: Sendable {
             guard case .scalar(let value) = entry.resource.amount, let place = place(of: entry.resource.name) else {
                 continue
             }
-            if entry.resource.reservations.isEmpty { unreserved[place] += value } else { reserved[place] += value }
+            if entry.resource.reservations.isEmpty { unreserved[place] &+= value } else { reserved[place] &+= value }
         }
         return (unreserved, reserved)
     }

@@ -1,4 +1,5 @@
 import Glibc
+import JSON
 
 /// A point in time as the API writes it: RFC 3339 in UTC, seconds (`metav1.Time`) or microseconds (`MicroTime`).
 public struct Timestamp: Hashable, Sendable, Comparable {
@@ -8,9 +9,9 @@ public struct Timestamp: Hashable, Sendable, Comparable {
     public init(microseconds: Int64) {
         self.microseconds = microseconds
     }
-    /// Whole seconds since 1970-01-01T00:00:00Z.
+    /// Whole seconds since 1970-01-01T00:00:00Z; saturates at ±292,000 years.
     public init(seconds: Int64) {
-        microseconds = seconds * 1_000_000
+        microseconds = seconds.multipliedSaturated(by: 1_000_000)
     }
     /// Parses RFC 3339 with any offset and fraction; nil when the text is not one.
     public init?(_ text: String) {
@@ -33,20 +34,18 @@ public struct Timestamp: Hashable, Sendable, Comparable {
     /// The UTC calendar date and time of day.
     public var civil: CivilTime { CivilTime(secondsSince1970: seconds) }
     /// Whole seconds since 1970, rounded down.
-    public var seconds: Int64 {
-        microseconds >= 0 ? microseconds / 1_000_000 : -((-microseconds + 999_999) / 1_000_000)
-    }
+    public var seconds: Int64 { microseconds.floorDivided(by: 1_000_000) }
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
-    /// Later by a duration.
+    /// Later by a duration; saturates, for a client may have chosen the duration.
     public static func + (left: Timestamp, right: Duration) -> Timestamp {
-        Timestamp(
-            microseconds: left.microseconds + right.components.seconds * 1_000_000
-                + right.components.attoseconds / 1_000_000_000_000)
+        let (seconds, attoseconds) = right.components
+        let later = seconds.multipliedSaturated(by: 1_000_000).addingSaturated(attoseconds / 1_000_000_000_000)
+        return Timestamp(microseconds: left.microseconds.addingSaturated(later))
     }
     /// The time from `right` to `left`.
     public static func - (left: Timestamp, right: Timestamp) -> Duration {
-        .microseconds(left.microseconds - right.microseconds)
+        .microseconds(left.microseconds.subtractingSaturated(right.microseconds))
     }
 }
 

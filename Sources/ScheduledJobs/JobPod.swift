@@ -95,11 +95,11 @@ public struct JobPod {
     }
 
     private var resources: JSON {
-        let kibibytes = Int((memory * 1024).rounded())
+        let kibibytes = Int(bounded: (memory * 1024).rounded())
         var requests: JSON = [
-            "cpu": .string("\(max(1, Int((cpus * 1000).rounded())))m"), "memory": .string("\(kibibytes)Ki"),
+            "cpu": .string("\(max(1, Int(bounded: (cpus * 1000).rounded())))m"), "memory": .string("\(kibibytes)Ki"),
         ]
-        if disk > 0 { requests["ephemeral-storage"] = .string("\(Int(disk.rounded(.up)))Mi") }
+        if disk > 0 { requests["ephemeral-storage"] = .string("\(Int(bounded: disk.rounded(.up)))Mi") }
         let most = kibibytes + PodBuilder.executorMemory * 1024
         return ["requests": requests, "limits": ["memory": .string("\(most)Ki")]]
     }

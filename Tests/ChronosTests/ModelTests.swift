@@ -37,6 +37,9 @@ struct ModelTests {
         #expect(try RepeatingInterval("R/2026-01-01T10:00Z/P1D", zone: "").start?.rfc3339 == "2026-01-01T10:00:00Z")
         #expect(
             try RepeatingInterval("R/2026-07-01T10:00:00Z/P1D", zone: "PST").start?.rfc3339 == "2026-07-01T17:00:00Z")
+        for text in ["P999999999Y", "P1Y999999999M", "PT999999999H999999999H999999999H", "P9999999D"] {
+            #expect(throws: ChronosError.self) { try RepeatingInterval("R//\(text)", zone: "") }
+        }
         let often = try RepeatingInterval("R/2014-01-01T00:00:00Z/PT2S", zone: "")
         let skipped = often.skip(from: try #require(often.start), to: try #require(Timestamp("2026-01-01T00:00:01Z")))
         #expect(skipped.next.rfc3339 == "2026-01-01T00:00:02Z" && skipped.skipped == 189_345_601)

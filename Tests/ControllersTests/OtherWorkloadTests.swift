@@ -37,6 +37,9 @@ import Testing
         #expect(plan.revision(of: 1) == "a")
         plan.isParallel = true
         #expect(plan.actions([:]).count == 3)
+        // No list of billions.
+        plan.replicas = Int(Int32.max)
+        #expect(plan.actions([:]).count == 500)
     }
 
     @Test("Daemon pods of an old template go within the limits")

@@ -16,6 +16,7 @@ import Testing
         arguments: [
             (10, "25%" as JSON, "25%" as JSON, 3, 2), (1, "25%", "25%", 1, 0), (3, 0, "0%", 0, 1), (5, 1, 0, 1, 0),
             (2, "0%", "25%", 0, 1), (4, "50%", "100%", 2, 4), (2, 0, 5, 0, 2),
+            (100, "9223372036854775807%", "9223372036854775807%", 2_147_483_647, 100),
         ])
     func bounds(replicas: Int, surge: JSON, unavailable: JSON, wantSurge: Int, wantUnavailable: Int) {
         let plan = RolloutPlan(spec: [

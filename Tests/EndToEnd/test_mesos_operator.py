@@ -197,6 +197,73 @@ def test_watching(mesos):
         assert refusal(lambda: mesos.form("/master/teardown", frameworkId="none")) == 400
 
 
+HUGE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: huge}
+spec:
+  runtimeClassName: process
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 9223372036854775807
+  containers:
+  - name: main
+    image: host
+    command: [sleep, "1000"]
+    env: [{name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: "8E"}}}]
+    resources: {requests: {cpu: 1m, memory: 1Mi}, limits: {cpu: "9e18", memory: "9e18"}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: huge}
+spec:
+  replicas: 1
+  selector: {matchLabels: {a: huge}}
+  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 9223372036854775807%}}
+  template:
+    metadata: {labels: {a: huge}}
+    spec: {nodeSelector: {no: where}, containers: [{name: main, image: none}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: huge}
+spec:
+  replicas: 2147483647
+  podManagementPolicy: Parallel
+  selector: {matchLabels: {b: huge}}
+  template:
+    metadata: {labels: {b: huge}}
+    spec: {nodeSelector: {no: where}, containers: [{name: main, image: none}]}
+"""
+
+
+def test_no_number_ends_the_server(mesos):
+    """A sum or a conversion that overflows would end the process, whoever sent the number."""
+    quota = {"role": "huge", "guarantees": {"cpus": {"value": 1e30}}}
+    assert refusal(lambda: mesos.call("UPDATE_QUOTA", quota_configs=[quota])) == 400
+    mesos.call("UPDATE_QUOTA", force=True, quota_configs=[quota])
+    for path in ["/quota", "/roles", "/state", "/metrics/snapshot"]:
+        mesos.ask(path)
+    mesos.call("UPDATE_QUOTA", quota_configs=[{"role": "huge"}])
+    agent = mesos.agent_state()["agent_info"]["id"]
+    for time in ["NaNs", "infs", "1e30s", "-1s", {"seconds": 1e30}]:
+        assert refusal(lambda: mesos.call("DRAIN_AGENT", agent_id=agent, max_grace_period=time)) == 400
+    for member in ["cpus", "mem", "disk"]:
+        app = {"id": f"huge-{member}", "cmd": "sleep 1000", "instances": 1, member: 1e30}
+        mesos.ask("/v2/apps", json.dumps(app).encode(), "POST", mesos.marathon, {"Content-Type": "application/json"})
+        mesos.ask("/v2/queue", port=mesos.marathon)
+        mesos.ask(f"/v2/apps/huge-{member}?force=true", method="DELETE", port=mesos.marathon)
+    mesos.kubectl("apply", "-f", "-", text=HUGE)
+    mesos.kubectl("wait", "--for=condition=Ready", "pod/huge", "--timeout=45s")
+    # Made in bursts: there is no list of two billions of anything.
+    eventually(lambda: mesos.get("pod", "huge-400", "--ignore-not-found", "-o", "name"), 60, "some of very many pods")
+    mesos.kubectl("delete", "statefulset", "huge", "--cascade=orphan")
+    mesos.kubectl("delete", "pod", "-l", "b=huge", "--grace-period=0", "--force", "--wait=false")
+    mesos.kubectl("delete", "deployment/huge", "--wait=false")
+    mesos.kubectl("delete", "pod/huge", "--timeout=40s")
+    mesos.ask("/slaves")
+    assert mesos.process.poll() is None, mesos.log_tail()
+
+
 def test_marathon_stays(mesos):
     def own():
         frameworks = mesos.ask("/master/frameworks")["frameworks"]

@@ -32,6 +32,8 @@ import Testing
         #expect(CgroupMath.quota(milliCPU: 500) == 50_000)
         #expect(CgroupMath.quota(milliCPU: 1) == 1000)
         #expect(CgroupMath.quota(milliCPU: 0) == nil)
+        #expect(CgroupMath.shares(milliCPU: .max) == 262_144)
+        #expect(CgroupMath.quota(milliCPU: .max) == 100_000_000_000)
         #expect(CgroupMath.weight(shares: 1024) == 39)
         #expect(CgroupMath.weight(shares: 2) == 1)
         #expect(CgroupMath.weight(shares: 262_144) == 10_000)

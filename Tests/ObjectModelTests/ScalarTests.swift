@@ -29,6 +29,16 @@ struct TimestampTests {
         #expect(Timestamp(text) == nil)
     }
 
+    @Test("Arithmetic ends where time does")
+    func extremes() {
+        #expect(Timestamp(seconds: .max).microseconds == .max)
+        #expect(Timestamp(seconds: 0) + .seconds(Int64.max) == Timestamp(microseconds: .max))
+        #expect(Timestamp(seconds: 0) + .seconds(Int64.min) == Timestamp(microseconds: .min))
+        #expect(Timestamp(seconds: .min) - Timestamp(seconds: .max) == .microseconds(Int64.min))
+        #expect(Timestamp(microseconds: .min).seconds == -9_223_372_036_855)
+        #expect(Timestamp(microseconds: .max).rfc3339 == "9999-01-10T04:00:54Z")
+    }
+
     @Test("Every moment prints as it is read")
     func roundTrip() {
         for _ in 0..<fuzzIterations {

@@ -233,6 +233,20 @@ struct FilterTests {
                     + "1 node(s) didn't match pod topology spread constraints (missing required label).") == true)
     }
 
+    @Test("The largest skew there is lets every pod go anywhere")
+    func anySkew() {
+        let spec: JSON = [
+            "topologySpreadConstraints": [
+                [
+                    "maxSkew": 2_147_483_647, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+                    "labelSelector": ["matchLabels": ["app": "s"]],
+                ]
+            ]
+        ]
+        let bench = Bench([node("a", labels: ["zone": "x"])])
+        for index in 0..<3 { #expect(bench.place(pod("s\(index)", labels: ["app": "s"], spec: spec)) == "a") }
+    }
+
     @Test("Volume claims must exist and be bound, and their volumes say where")
     func volumes() {
         let bench = Bench([node("a"), node("b", labels: ["disk": "yes"])])

@@ -218,6 +218,27 @@ enum WorkloadValidation {
         if !spec["maxFailedIndexes"].isNull, spec["backoffLimitPerIndex"].isNull {
             problems.add(.required("\(path).backoffLimitPerIndex", "when maxFailedIndexes is specified"))
         }
+        guard isIndexed else { return }
+        func most(_ field: String, _ limit: Int, _ condition: String = "") {
+            guard let value = spec[field].int, value > limit else { return }
+            problems.add(
+                .invalid("\(path).\(field)", spec[field], "must be less than or equal to \(limit)\(condition)"))
+        }
+        most("parallelism", 100_000)
+        guard !spec["backoffLimitPerIndex"].isNull, let completions = spec["completions"].int else { return }
+        most("maxFailedIndexes", 100_000)
+        if let failed = spec["maxFailedIndexes"].int, failed > completions {
+            problems.add(
+                .invalid(
+                    "\(path).maxFailedIndexes", spec["maxFailedIndexes"], "must be less than or equal to completions"))
+        }
+        guard completions > 100_000 else { return }
+        let condition = " when completions are above 100000 and used with backoff limit per index"
+        if spec["maxFailedIndexes"].isNull {
+            problems.add(.required("\(path).maxFailedIndexes", "must be specified when completions is above 100000"))
+        }
+        most("maxFailedIndexes", 10_000, condition)
+        most("parallelism", 10_000, condition)
     }
 
     private static func failures(_ policy: JSON, _ path: String, _ problems: inout Problems) {

@@ -1,3 +1,4 @@
+import JSON
 import ObjectModel
 import Schema
 
@@ -21,7 +22,7 @@ struct MediaRange: Sendable, Hashable {
                 guard sides.count == 2 else { continue }
                 let (name, value) = (trimmed(sides[0]).lowercased(), trimmed(sides[1]))
                 if name == "q" {
-                    range.quality = min(1000, max(0, Int((Double(value) ?? 1) * 1000)))
+                    range.quality = min(1000, max(0, Int(bounded: (Double(value) ?? 1) * 1000)))
                 } else {
                     range.parameters[name] = value
                 }

@@ -1,5 +1,6 @@
 import APIMachinery
 import ClusterClient
+import JSON
 import NIOCore
 import NIOHTTP1
 import ObjectModel
@@ -201,7 +202,7 @@ struct MetricsText {
         sample(name, "", value)
     }
     static func number(_ value: Double) -> String {
-        value == value.rounded() ? "\(Int(value))" : "\(value)"
+        value == value.rounded() ? "\(Int(bounded: value))" : "\(value)"
     }
 }
 

@@ -107,10 +107,10 @@ extension Dispatcher {
     private static func measured(_ usage: JSON, at time: JSON) -> JSON {
         var json: JSON = [:]
         if let cpu = usage["cpu"].string.flatMap({ Quantity($0) }) {
-            json["cpu"] = ["time": time, "usageNanoCores": .integer(Int64(cpu.doubleValue * 1e9))]
+            json["cpu"] = ["time": time, "usageNanoCores": .integer(Int64(bounded: cpu.doubleValue * 1e9))]
         }
         if let memory = usage["memory"].string.flatMap({ Quantity($0) }) {
-            json["memory"] = ["time": time, "workingSetBytes": .integer(Int64(memory.doubleValue))]
+            json["memory"] = ["time": time, "workingSetBytes": .integer(Int64(bounded: memory.doubleValue))]
         }
         return json
     }

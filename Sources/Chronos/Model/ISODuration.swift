@@ -1,3 +1,4 @@
+import JSON
 import ObjectModel
 
 /// A duration as ISO 8601 writes it: `P1Y2M3DT4H5M6S`, `PT30M`, `P2W`.
@@ -26,12 +27,14 @@ struct ISODuration: Sendable, Hashable {
             }
         }
         guard number.isEmpty, text.last != "T" else { return nil }
+        // Ten thousand years: no time that comes of it is beyond what a timestamp holds.
+        guard months <= 120_000, days <= 3_660_000, microseconds <= 320_000_000_000_000_000 else { return nil }
     }
 
     private mutating func take(_ unit: Character, _ amount: Double, isTime: Bool) -> Bool {
         func whole() -> Int? { Int(exactly: amount) }
         func add(_ seconds: Double) -> Bool {
-            microseconds += Int64((amount * seconds * 1_000_000).rounded())
+            microseconds = microseconds.addingSaturated(Int64(bounded: (amount * seconds * 1_000_000).rounded()))
             return true
         }
         switch (unit, isTime) {
@@ -53,7 +56,7 @@ struct ISODuration: Sendable, Hashable {
 
     /// The moment that is so much later: months and days by the calendar and the clock of a zone, the rest by time.
     func after(_ moment: Timestamp, zone: TimeZoneRules?, offset: Int64) -> Timestamp {
-        guard months > 0 || days > 0 else { return Timestamp(microseconds: moment.microseconds + microseconds) }
+        guard months > 0 || days > 0 else { return moment + .microseconds(microseconds) }
         let fraction = moment.microseconds - moment.seconds * 1_000_000
         var wall = CivilTime(secondsSince1970: moment.seconds + (zone?.offset(at: moment.seconds) ?? offset))
         let month = wall.month - 1 + months

@@ -44,16 +44,16 @@ struct JobStatus: JobRecord {
     // MARK: Ends
 
     mutating func succeeded(at end: Timestamp) {
-        json["successCount"] = JSON(successCount + 1)
+        json["successCount"] = JSON(successCount.addingSaturated(1))
         json["errorsSinceLastSuccess"] = 0
         json["lastSuccess"] = .string(max(end.chronosText, lastSuccess))
-        json["completions"] = JSON(completions + 1)
+        json["completions"] = JSON(completions.addingSaturated(1))
     }
     mutating func failed(at end: Timestamp, isSoft: Bool) {
-        json["errorCount"] = JSON(errorCount + 1)
-        json["errorsSinceLastSuccess"] = JSON(errorsSinceLastSuccess + 1)
+        json["errorCount"] = JSON(errorCount.addingSaturated(1))
+        json["errorsSinceLastSuccess"] = JSON(errorsSinceLastSuccess.addingSaturated(1))
         json["lastError"] = .string(max(end.chronosText, lastError))
-        if isSoft { json["completions"] = JSON(completions + 1) }
+        if isSoft { json["completions"] = JSON(completions.addingSaturated(1)) }
     }
     mutating func remember(_ entry: JSON) {
         json["history"] = .array(Array(([entry] + history).prefix(Self.kept)))

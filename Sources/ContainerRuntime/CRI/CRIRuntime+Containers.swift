@@ -31,7 +31,7 @@ extension CRIRuntime {
     }
 
     public func stopContainer(_ id: String, grace: Duration) async throws(RuntimeError) {
-        let seconds = max(0, grace.components.seconds + (grace.components.attoseconds > 0 ? 1 : 0))
+        let seconds = max(0, min(grace.components.seconds, 1_000_000_000) + (grace.components.attoseconds > 0 ? 1 : 0))
         _ = try await call("StopContainer", within: .seconds(seconds) + CallTimeout.change) { options in
             try await runtimeService.stopContainer(
                 .with {

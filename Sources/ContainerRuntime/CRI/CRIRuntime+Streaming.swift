@@ -5,7 +5,8 @@ import WireCRI
 
 extension CRIRuntime {
     public func execSync(_ id: String, command: [String], timeout: Duration) async throws(RuntimeError) -> ExecResult {
-        let seconds = max(1, timeout.components.seconds + (timeout.components.attoseconds > 0 ? 1 : 0))
+        let seconds = max(
+            1, min(timeout.components.seconds, 1_000_000_000) + (timeout.components.attoseconds > 0 ? 1 : 0))
         // The runtime ends the command at the timeout; the deadline of the call is only there for a runtime that hangs.
         let response = try await call("ExecSync", within: .seconds(seconds) + CallTimeout.lookup) { options in
             try await runtimeService.execSync(

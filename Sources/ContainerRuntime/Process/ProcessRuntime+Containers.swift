@@ -264,7 +264,8 @@ extension ProcessRuntime {
         guard container.state == .running, let started = container.started else { return }
         let directory = directory(container)
         let parts = grace.components
-        let milliseconds = max(parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000, 0)
+        // The supervisor counts in 31 bits: 24 days.
+        let milliseconds = max(min(parts.seconds, 2_147_483) * 1000 + parts.attoseconds / 1_000_000_000_000_000, 0)
         let payload =
             [UInt8(SIGTERM)] + Frame.bytes(UInt32(truncatingIfNeeded: min(milliseconds, Int64(Int32.max))))
         do {

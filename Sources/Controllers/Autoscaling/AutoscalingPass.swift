@@ -231,7 +231,8 @@ struct AutoscalingPass {
             name: view.name, phase: view.phase, isTerminating: view.isTerminating, isReady: view.isReady,
             readyTransition: view.readyTransition,
             started: tree["status"]["startTime"].string.flatMap { Timestamp($0) },
-            request: requests.contains { $0 == nil } ? nil : requests.compactMap(\.self).reduce(0, +),
+            request: requests.contains { $0 == nil }
+                ? nil : requests.compactMap(\.self).reduce(0) { $0.addingSaturated($1) },
             lacking: lacking?["name"].string ?? "")
     }
 
@@ -254,7 +255,7 @@ struct AutoscalingPass {
             if counted.isEmpty { continue }
             let window = tree["window"].string.flatMap { GoDuration($0) }?.nanoseconds ?? 0
             result[object.name] = ReplicaEstimate.Sample(
-                value: counted.reduce(0) { $0 + (Quantity($1["usage"][resource])?.milliValue ?? 0) },
+                value: counted.reduce(0) { $0.addingSaturated(Quantity($1["usage"][resource])?.milliValue ?? 0) },
                 at: tree["timestamp"].string.flatMap { Timestamp($0) } ?? now, window: .nanoseconds(window))
         }
         if result.isEmpty {

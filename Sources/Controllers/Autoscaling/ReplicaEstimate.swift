@@ -84,13 +84,13 @@ struct ReplicaEstimate {
             throw Failure(description: "did not receive metrics for targeted pods (pods might be unready)")
         }
         func measure() -> (ratio: Double, percent: Int?, average: Int) {
-            let total = values.values.reduce(0, +)
+            let total = values.values.reduce(0) { $0.addingSaturated($1) }
             let average = total / max(values.count, 1)
             guard let utilization else {
                 return (Double(total) / Double(values.count) / Double(max(averageValue ?? 1, 1)), nil, average)
             }
-            let asked = values.keys.reduce(0) { $0 + (requests[$1] ?? 0) }
-            let percent = asked > 0 ? total * 100 / asked : 0
+            let asked = values.keys.reduce(0) { $0.addingSaturated(requests[$1] ?? 0) }
+            let percent = asked > 0 ? total.multipliedSaturated(by: 100) / asked : 0
             return (Double(percent) / Double(max(utilization, 1)), percent, average)
         }
         let first = measure()
@@ -106,7 +106,8 @@ struct ReplicaEstimate {
         for pod in missing {
             if first.ratio < 1 {
                 values[pod.name] =
-                    utilization.map { (requests[pod.name] ?? 0) * max(100, $0) / 100 } ?? averageValue ?? 0
+                    utilization.map { (requests[pod.name] ?? 0).multipliedSaturated(by: max(100, $0)) / 100 }
+                    ?? averageValue ?? 0
             } else if first.ratio > 1 {
                 values[pod.name] = 0
             }
@@ -130,6 +131,6 @@ struct ReplicaEstimate {
     }
 
     private static func roundUp(_ value: Double) -> Int {
-        value >= 1e9 ? 1_000_000_000 : Int(value.rounded(.up))
+        value >= 1e9 ? 1_000_000_000 : Int(bounded: value.rounded(.up))
     }
 }

@@ -129,7 +129,9 @@ struct ScalingLimits {
         if up.select == "Disabled" { return current }
         let limits = up.policies.map { policy in
             let base = base(current, policy.period, events, now)
-            return policy.isPercent ? (base * (100 + policy.value) + 99) / 100 : base + policy.value
+            return policy.isPercent
+                ? base.multipliedSaturated(by: policy.value.addingSaturated(100)).addingSaturated(99) / 100
+                : base.addingSaturated(policy.value)
         }
         return (up.select == "Min" ? limits.min() : limits.max()) ?? current
     }
@@ -138,7 +140,8 @@ struct ScalingLimits {
         if down.select == "Disabled" { return current }
         let limits = down.policies.map { policy in
             let base = base(current, policy.period, events, now)
-            return policy.isPercent ? base * (100 - policy.value) / 100 : base - policy.value
+            return policy.isPercent
+                ? base.multipliedSaturated(by: 100 - policy.value) / 100 : base.subtractingSaturated(policy.value)
         }
         return (down.select == "Min" ? limits.max() : limits.min()) ?? current
     }

@@ -1,3 +1,4 @@
+import JSON
 import ObjectModel
 
 /// Which of its times a cron job is to run for now. Pure.
@@ -16,7 +17,7 @@ struct CronPlan: Sendable, Equatable {
     ///   - zone: of the schedule.
     init(_ schedule: CronSchedule, zone: TimeZoneRules, last: Timestamp, deadlineSeconds: Int?, now: Timestamp) {
         var earliest = last.seconds
-        if let deadlineSeconds { earliest = max(earliest, now.seconds - Int64(deadlineSeconds)) }
+        if let deadlineSeconds { earliest = max(earliest, now.seconds.subtractingSaturated(Int64(deadlineSeconds))) }
         func wall(_ moment: Int64) -> Int64 { moment + zone.offset(at: moment) }
         func after(_ moment: Int64) -> Int64? {
             guard let wall = schedule.next(after: wall(moment)) else { return nil }

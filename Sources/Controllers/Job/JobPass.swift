@@ -13,6 +13,8 @@ struct JobPass {
     let now = Timestamp.now
 
     private var key: ObjectKey { job.object.key }
+    /// Pods that one pass makes at most.
+    private static let burst = 500
 
     /// A pod that ended without success, or is being deleted before it ended. What a suspended job deletes is no
     /// failure.
@@ -31,7 +33,7 @@ struct JobPass {
     }
 
     private func index(of pod: PodView) -> Int? {
-        pod.object.tree["metadata"]["annotations"][JobController.indexKey].string.flatMap { Int($0) }
+        pod.object.tree["metadata"]["annotations"][JobController.indexKey].string.flatMap { Int32($0) }.map(Int.init)
     }
 
     func run() async throws {
@@ -141,16 +143,15 @@ struct JobPass {
         let isPerIndex = job.backoffLimitPerIndex != nil
         if !isPerIndex, waitsAfterFailure(pods) { return active.count }
         let working = pods.filter { !$0.isFinished && !isFailed($0) }
-        var indexes = freeIndexes(
-            isPerIndex ? .max : missing, active: working, completed: completed.union(givenUp))
-        if isPerIndex {
-            // Each index waits for its own failures.
-            let own = Dictionary(grouping: pods.filter { $0.phase == .failed }) { index(of: $0) ?? -1 }
-            indexes = Array(indexes.filter { !waitsAfterFailure(own[$0] ?? []) }.prefix(missing))
+        missing = min(missing, Self.burst)
+        // Each index waits for its own failures.
+        let own = isPerIndex ? Dictionary(grouping: pods.filter { $0.phase == .failed }) { index(of: $0) ?? -1 } : [:]
+        let indexes = freeIndexes(missing, active: working, completed: completed.union(givenUp)) {
+            !waitsAfterFailure(own[$0] ?? [])
         }
         let failures = failureCounts(pods)
         let count = job.isIndexed ? indexes.count : missing
-        let (made, error) = await slowStart(min(count, 500)) { [control, writes, job, indexes] position in
+        let (made, error) = await slowStart(count) { [control, writes, job, indexes] position in
             var pod = Self.pod(of: job, index: job.isIndexed ? indexes[position] : nil)
             if isPerIndex {
                 let count = failures[indexes[position]] ?? 0
@@ -169,7 +170,7 @@ struct JobPass {
             guard let index = index(of: pod) else { continue }
             let before = pod.object.tree["metadata"]["annotations"][Self.failureCountKey].string.flatMap { Int($0) }
             let isIgnored = JobPlan.policy(job.failureRules, pod: pod.object.tree) == .ignore
-            counts[index] = max(counts[index] ?? 0, (before ?? 0) + (isIgnored ? 0 : 1))
+            counts[index] = max(counts[index] ?? 0, (before ?? 0).addingSaturated(isIgnored ? 0 : 1))
         }
         return counts
     }
@@ -190,10 +191,18 @@ struct JobPass {
 
     private static let failureCountKey = "batch.kubernetes.io/job-index-failure-count"
 
-    private func freeIndexes(_ count: Int, active: [PodView], completed: Set<Int>) -> [Int] {
+    private func freeIndexes(
+        _ count: Int, active: [PodView], completed: Set<Int>, where mayStart: (Int) -> Bool
+    ) -> [Int] {
         guard job.isIndexed, let completions = job.completions else { return [] }
         let taken = completed.union(active.compactMap(index))
-        return Array((0..<completions).lazy.filter { !taken.contains($0) }.prefix(count))
+        // There may be billions of them.
+        var free: [Int] = []
+        for index in 0..<completions where !taken.contains(index) && mayStart(index) {
+            free.append(index)
+            if free.count >= count { break }
+        }
+        return free
     }
 
     private func remove(_ pods: [PodView]) async throws {

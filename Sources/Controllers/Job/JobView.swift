@@ -184,7 +184,9 @@ enum JobPlan {
         var found: Set<Int> = []
         for part in text.split(separator: ",") {
             let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, first <= last, last - first < 1_000_000 else {
+            guard let first = ends.first, let last = ends.last, first <= last, last - first < 1_000_000,
+                last < 1 << 32, found.count < 1_000_000
+            else {
                 continue
             }
             found.formUnion(first...last)

@@ -47,7 +47,10 @@ final class ReplicaSetView: Sendable {
         failure = Conditions(status["conditions"])["ReplicaFailure"]
         templateFingerprint = TemplateHash.fingerprint(spec["template"])
         let annotations = tree["metadata"]["annotations"]
-        func number(_ name: String) -> Int? { annotations[name].string.flatMap { Int($0) } }
+        // Anybody may write them; so far no sum overflows.
+        func number(_ name: String) -> Int? {
+            annotations[name].string.flatMap { Int($0) }.map { min(max($0, -(1 << 53)), 1 << 53) }
+        }
         revision = number(DeploymentAnnotations.revision) ?? 0
         desiredReplicas = number(DeploymentAnnotations.desiredReplicas)
         maxReplicas = number(DeploymentAnnotations.maxReplicas)

@@ -10,7 +10,8 @@ enum IntOrPercent: Sendable, Hashable {
         if let count = json.int {
             self = .count(count)
         } else if let text = json.string, text.hasSuffix("%"), let percent = Int(text.dropLast()) {
-            self = .percent(percent)
+            // All beyond is everything, and more: the product fits.
+            self = .percent(min(max(percent, 0), Int(Int32.max)))
         } else {
             return nil
         }
@@ -19,7 +20,7 @@ enum IntOrPercent: Sendable, Hashable {
     func value(of total: Int, roundingUp: Bool) -> Int {
         switch self {
         case .count(let count): count
-        case .percent(let percent): (percent * total + (roundingUp ? 99 : 0)) / 100
+        case .percent(let percent): percent.multipliedSaturated(by: total).addingSaturated(roundingUp ? 99 : 0) / 100
         }
     }
 }

@@ -21,7 +21,7 @@ struct RevisionHistory: Sendable {
             var known = all.remove(at: index)
             if number(known) < highest {
                 var tree = known.tree
-                tree["revision"] = JSON(highest + 1)
+                tree["revision"] = JSON(highest.addingSaturated(1))
                 known = try await client.update(.controllerRevisions, tree)
             }
             all.append(known)
@@ -38,7 +38,7 @@ struct RevisionHistory: Sendable {
                 "name": .string("\(owner.name)-\(hash)"), "namespace": .string(owner.namespace), "labels": JSON(labels),
                 "ownerReferences": [OwnerReference(controller: owner).json],
             ],
-            "data": ["spec": ["template": Self.sorted(data)]], "revision": JSON(highest + 1),
+            "data": ["spec": ["template": Self.sorted(data)]], "revision": JSON(highest.addingSaturated(1)),
         ]
         let made: Object
         do {

@@ -32,11 +32,15 @@ struct StatefulPlan: Sendable {
     /// The ordinals that should exist.
     var wanted: Range<Int> { start..<(start + replicas) }
 
+    /// So many at once: a number of replicas that no cluster holds is made in bursts, each after the news of the last.
+    private static let burst = 500
+
     /// - Parameter pods: by ordinal.
     func actions(_ pods: [Int: Pod]) -> [Action] {
         var actions: [Action] = []
         let wanted = self.wanted
         for ordinal in wanted {
+            if actions.count >= Self.burst { return actions }
             guard let pod = pods[ordinal] else {
                 actions.append(.create(ordinal: ordinal, revision: revision(of: ordinal)))
                 if isParallel { continue }

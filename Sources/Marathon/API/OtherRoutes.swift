@@ -72,7 +72,7 @@ extension MarathonAPI {
         let since = pending.map(\.stagedAt).min() ?? Timestamp(spec.version) ?? now
         var item: JSON = [
             "count": JSON(max(missing, pending.count)), "role": .string(spec.role),
-            "delay": ["timeLeftSeconds": JSON(Int(left.rounded(.up))), "overdue": .bool(left <= 0)],
+            "delay": ["timeLeftSeconds": JSON(Int(bounded: left.rounded(.up))), "overdue": .bool(left <= 0)],
             "since": .string(since.milliText),
             "processedOffersSummary": RejectReasons.summary(pending, since: now),
         ]

@@ -74,7 +74,7 @@ struct Autoscaler: Sendable {
             ratios.append(memory / (mem * 1_048_576) * 100 / target)
         }
         let ratio = ratios.max() ?? 1
-        let wanted = abs(ratio - 1) <= tolerance ? spec.instances : Int((Double(running) * ratio).rounded(.up))
+        let wanted = abs(ratio - 1) <= tolerance ? spec.instances : Int(bounded: (Double(running) * ratio).rounded(.up))
         return min(max(wanted, policy["minInstances"].int ?? 1), policy["maxInstances"].int ?? wanted)
     }
 }

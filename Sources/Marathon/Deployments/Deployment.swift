@@ -98,7 +98,7 @@ struct Deployment: Sendable {
         for (id, restart) in status["restarts"].members { restarts[PathID(id)] = Restart(restart) }
         self.restarts = restarts
         startedAt = object.metadata.creationTimestamp ?? .now
-        deadline = spec["deadlineSeconds"].double.map { [startedAt] in startedAt + .seconds($0) }
+        deadline = spec["deadlineSeconds"].double.map { [startedAt] in startedAt + .seconds(bounded: $0) }
     }
 
     /// The object of a new deployment.

@@ -92,8 +92,8 @@ struct RestartArithmetic: Sendable, Hashable {
     ) {
         // Ten digits are enough for every share, and hide that 0.1 has no exact double.
         func tidy(_ value: Double) -> Double { (value * 1e10).rounded() / 1e10 }
-        let minimumHealthy = Int(tidy(Double(target) * minimumHealthCapacity).rounded(.up))
-        var maximum = Int(tidy(Double(target) * (1 + maximumOverCapacity)).rounded(.down))
+        let minimumHealthy = Int(bounded: tidy(Double(target) * minimumHealthCapacity).rounded(.up))
+        var maximum = Int(bounded: tidy(Double(target) * (1 + maximumOverCapacity)).rounded(.down))
         var killNow = max(0, healthy - minimumHealthy)
         if minimumHealthy == maximum, maximum <= healthy {
             if isResident { killNow = healthy - minimumHealthy + 1 } else { maximum += 1 }

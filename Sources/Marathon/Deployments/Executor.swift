@@ -281,7 +281,7 @@ final class Executor: Sendable {
             return true
         }
         let next = seconds < strategy.inactiveAfter ? strategy.inactiveAfter : strategy.expungeAfter
-        specs.add(instance.spec, after: .seconds(next - seconds + 0.1))
+        specs.add(instance.spec, after: .seconds(bounded: next - seconds + 0.1))
         return seconds >= strategy.inactiveAfter
     }
 
@@ -372,7 +372,8 @@ final class Executor: Sendable {
         }
         // Those that are being killed hold their place until they are gone.
         let room = max(limits.maximum, 1) - old.count - dyingOld.count - new.count
-        let wanted = min(target - new.count, room, canary(spec, deployment, upNew: upNew) - new.count)
+        let wanted = min(
+            target - new.count, room, canary(spec, deployment, upNew: upNew).subtractingSaturated(new.count))
         if wanted > 0 { try await launch(spec, wanted) }
         return old.isEmpty && dyingOld.isEmpty && new.count == target && upNew == target
     }
@@ -385,7 +386,7 @@ final class Executor: Sendable {
         let pause = spec.json["canary"]["pauseSeconds"].double ?? 60
         let elapsed = (Timestamp.now - deployment.startedAt) / .seconds(1)
         for (index, step) in steps.enumerated() where elapsed < Double(index + 1) * pause {
-            specs.add(spec.id, after: .seconds(Double(index + 1) * pause - elapsed + 0.1))
+            specs.add(spec.id, after: .seconds(bounded: Double(index + 1) * pause - elapsed + 0.1))
             return step
         }
         return .max

@@ -102,7 +102,7 @@ enum GroupUpdate {
     static func scale(_ id: PathID, by factor: Double, in definitions: any Definitions) -> DefinitionChange {
         var change = DefinitionChange()
         for var spec in definitions.specs(under: id) {
-            spec.instances = Int((Double(spec.instances) * factor).rounded(.up))
+            spec.instances = Int(bounded: (Double(spec.instances) * factor).rounded(.up))
             change.specs[spec.id] = .some(spec)
         }
         return change

@@ -45,12 +45,12 @@ final class HealthKeeper: Sendable {
                 guard entries[key] == nil else { return false }
                 entries[key] = Entry(
                     pod: instance.key, target: target,
-                    interval: .seconds(max(1, check["intervalSeconds"].double ?? 60)),
-                    timeout: Int64(max(1, check["timeoutSeconds"].int ?? 20)),
+                    interval: .seconds(bounded: max(1, check["intervalSeconds"].double ?? 60)),
+                    timeout: Int64(min(max(1, check["timeoutSeconds"].int ?? 20), 1_000_000)),
                     isAlive: instance.verdicts[index]?.isAlive)
                 return true
             }
-            if isNew { queue.add(key, after: .seconds(check["delaySeconds"].double ?? 0)) }
+            if isNew { queue.add(key, after: .seconds(bounded: check["delaySeconds"].double ?? 0)) }
         }
     }
 

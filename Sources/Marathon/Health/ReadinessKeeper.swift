@@ -43,8 +43,8 @@ final class ReadinessKeeper: Sendable {
             let scheme = check["protocol"].string == "HTTPS" ? "https" : "http"
             entries[instance.uid] = Entry(
                 spec: spec.id, url: "\(scheme)://\(instance.host):\(port)\(check["path"].string ?? "/")",
-                interval: .seconds(max(1, check["intervalSeconds"].double ?? 30)),
-                timeout: Int64(max(1, check["timeoutSeconds"].int ?? 10)),
+                interval: .seconds(bounded: max(1, check["intervalSeconds"].double ?? 30)),
+                timeout: Int64(min(max(1, check["timeoutSeconds"].int ?? 10), 1_000_000)),
                 codes: Set(check["httpStatusCodesForReady"].elements.compactMap(\.int)),
                 preserves: check["preserveLastResponse"].bool ?? false, name: check["name"].string ?? "readinessCheck",
                 taskID: instance.tasks.first?.id ?? "")

@@ -26,7 +26,8 @@ extension Instance {
                 result["lastSuccess"] = .string(said.since.milliText)
             } else if isRunning {
                 let interval = max(spec.healthChecks[index]["intervalSeconds"].double ?? 60, 1)
-                result["consecutiveFailures"] = JSON(1 + max(0, Int((now - said.since) / .seconds(interval))))
+                result["consecutiveFailures"] = JSON(
+                    1 + max(0, Int(bounded: (now - said.since) / .seconds(bounded: interval))))
                 result["lastFailure"] = .string(said.since.milliText)
                 result["lastFailureCause"] = "the check did not succeed"
             }
@@ -55,9 +56,9 @@ extension Instance {
     /// first success count when the grace period is over.
     func failures(interval: Double, grace: Double, now: Timestamp) -> Int {
         guard isRunning, !isReady, let started = startedAt else { return 0 }
-        let since = hasFailed ? max(readySince ?? started, started) : started + .seconds(grace)
+        let since = hasFailed ? max(readySince ?? started, started) : started + .seconds(bounded: grace)
         let seconds = (now - since) / .seconds(1)
-        return max(0, Int((seconds / max(interval, 0.1)).rounded(.up)))
+        return max(0, Int(bounded: (seconds / max(interval, 0.1)).rounded(.up)))
     }
 
     /// When it is killed for failing its checks unless one succeeds before; nil: never.
@@ -85,8 +86,8 @@ extension Instance {
         guard most > 0 else { return nil }
         let interval = max(check["intervalSeconds"].double ?? 60, 1)
         let grace = max(check["gracePeriodSeconds"].double ?? 300, check["delaySeconds"].double ?? 0)
-        let failing = .seconds(Double(most) * interval) as Duration
-        var at = started + .seconds(grace) + failing
+        let failing = .seconds(bounded: Double(most) * interval) as Duration
+        var at = started + .seconds(bounded: grace) + failing
         // It was ready once: grace is over, and counting began when it stopped being ready.
         if let failingSince, failingSince > started + .seconds(1) { at = max(failingSince + failing, started) }
         return (at, "the health check failed \(most) times in a row")

@@ -111,7 +111,7 @@ final class VolumeClaim: Sendable {
         let annotations = object.tree["metadata"]["annotations"]
         spec = PathID(annotations[MarathonNames.specAnnotation].string ?? "")
         uuid = object.metadata.labels[MesosNames.marathonInstanceLabel] ?? ""
-        attempt = annotations[MarathonNames.attemptAnnotation].string.flatMap { Int($0) } ?? 1
+        attempt = annotations[MarathonNames.attemptAnnotation].string.flatMap { Int32($0) }.map(Int.init) ?? 1
         isTerminating = object.metadata.isTerminating
         createdAt = object.metadata.creationTimestamp ?? .now
     }

@@ -209,20 +209,20 @@ struct PodBuilder {
     }
 
     static func resources(_ json: JSON, limits: JSON, headroom: Int) -> JSON {
-        let cpu = Int(((json["cpus"].double ?? 0) * 1000).rounded())
+        let cpu = Int(bounded: ((json["cpus"].double ?? 0) * 1000).rounded())
         let memory = json["mem"].double ?? 0
         var requests: JSON = [
-            "cpu": .string("\(max(cpu, 1))m"), "memory": .string("\(Int((memory * 1024).rounded()))Ki"),
+            "cpu": .string("\(max(cpu, 1))m"), "memory": .string("\(Int(bounded: (memory * 1024).rounded()))Ki"),
         ]
         if let disk = json["disk"].double, disk > 0 {
-            requests["ephemeral-storage"] = .string("\(Int(disk.rounded(.up)))Mi")
+            requests["ephemeral-storage"] = .string("\(Int(bounded: disk.rounded(.up)))Mi")
         }
         var most: JSON = .object([:])
         if limits["mem"].string != "unlimited" {
             let mem = max(limits["mem"].double ?? memory, memory)
-            if mem > 0 { most["memory"] = .string("\(Int((mem * 1024).rounded()) + headroom * 1024)Ki") }
+            if mem > 0 { most["memory"] = .string("\(Int(bounded: (mem * 1024).rounded()) + headroom * 1024)Ki") }
         }
-        if let cpus = limits["cpus"].double { most["cpu"] = .string("\(Int((cpus * 1000).rounded()))m") }
+        if let cpus = limits["cpus"].double { most["cpu"] = .string("\(Int(bounded: (cpus * 1000).rounded()))m") }
         return most.members.isEmpty ? ["requests": requests] : ["requests": requests, "limits": most]
     }
 
@@ -292,7 +292,7 @@ struct PodBuilder {
                 ["key": .string($0), "operator": "Exists", "effect": "NoExecute"]
             })
         var body: JSON = [
-            "restartPolicy": "Never", "terminationGracePeriodSeconds": JSON(Int((grace ?? 3).rounded(.up))),
+            "restartPolicy": "Never", "terminationGracePeriodSeconds": JSON(Int(bounded: (grace ?? 3).rounded(.up))),
             "automountServiceAccountToken": false, "enableServiceLinks": false, "tolerations": tolerations,
         ]
         if spec.isHostNetwork { body["hostNetwork"] = true }

@@ -206,8 +206,8 @@ struct AppValidation {
             if strategy.expungeAfter < strategy.inactiveAfter {
                 fail(
                     "/unreachableStrategy/inactiveAfterSeconds",
-                    "inactiveAfterSeconds (\(Int(strategy.inactiveAfter))) must be less or equal to "
-                        + "expungeAfterSeconds, which is \(Int(strategy.expungeAfter))")
+                    "inactiveAfterSeconds (\(Int(bounded: strategy.inactiveAfter))) must be less or equal to "
+                        + "expungeAfterSeconds, which is \(Int(bounded: strategy.expungeAfter))")
             }
         }
         if app.isResident, app.maximumOverCapacity != 0 {

@@ -50,10 +50,13 @@ indirect enum Shape: Sendable {
         case .string: if json.string == nil { expected("jsstring") }
         case .bool: if json.bool == nil { expected("jsboolean") }
         case .int(let minimum, let maximum):
-            guard let value = json.int else { return expected(json.double == nil ? "jsnumber" : "int") }
+            // Integers of the original have 32 bits.
+            guard let value = json.int, Int32(exactly: value) != nil else {
+                return expected(json.double == nil ? "jsnumber" : "int")
+            }
             bounds(Double(value), minimum.map(Double.init), maximum.map(Double.init))
         case .number(let minimum, let maximum):
-            guard let value = json.double else { return expected("jsnumber") }
+            guard let value = json.double, value.isFinite else { return expected("jsnumber") }
             bounds(value, minimum, maximum)
         case .words(let words):
             guard let value = json.string else { return expected("jsstring") }

@@ -1,3 +1,4 @@
+import JSON
 import ObjectModel
 import Synchronization
 
@@ -24,9 +25,9 @@ final class Backoff: Sendable {
         let key = key(spec)
         delays.withLock { delays in
             // Without a failure for as long as the longest delay, counting starts anew.
-            let known = delays[key].flatMap { $0.until + .seconds(limit) > now ? $0 : nil }
+            let known = delays[key].flatMap { $0.until + .seconds(bounded: limit) > now ? $0 : nil }
             let seconds = min(known.map { $0.seconds * factor } ?? first, max(limit, first))
-            delays[key] = Delay(seconds: seconds, until: now + .seconds(seconds))
+            delays[key] = Delay(seconds: seconds, until: now + .seconds(bounded: seconds))
         }
     }
 

@@ -281,7 +281,7 @@ struct ExecutorReconciler: Sendable {
         let session = sessions.session(pod.key, uid: pod.uid)
         if let session, session.beginShutdown() { session.send(ExecutorEvents.shutdown) }
         let left = deadline - Double(Timestamp.now.microseconds) / 1e6
-        if left > 0 { return queue.add(.pod(pod.key), after: .milliseconds(Int64(left * 1000) + 10)) }
+        if left > 0 { return queue.add(.pod(pod.key), after: .milliseconds(Int64(bounded: left * 1000) + 10)) }
         try await kill(pod)
     }
 

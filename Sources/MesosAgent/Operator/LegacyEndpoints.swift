@@ -232,9 +232,9 @@ struct ContainerUsage: Sendable {
             "cpus_system_time_secs": .double(Double(usage.systemNanoseconds) / 1e9),
             "cpus_limit": .double(limits["cpus"] ?? 0), "mem_rss_bytes": .integer(Int64(clamping: usage.memoryBytes)),
             "mem_total_bytes": .integer(Int64(clamping: usage.memoryBytes)),
-            "mem_limit_bytes": .integer(Int64((limits["mem"] ?? 0) * 1_048_576)),
+            "mem_limit_bytes": .integer(Int64(bounded: (limits["mem"] ?? 0) * 1_048_576)),
             "disk_used_bytes": .integer(Int64(clamping: usage.diskBytes)),
-            "disk_limit_bytes": .integer(Int64((limits["disk"] ?? 0) * 1_048_576)),
+            "disk_limit_bytes": .integer(Int64(bounded: (limits["disk"] ?? 0) * 1_048_576)),
         ]
     }
 }

@@ -101,7 +101,7 @@ struct OperatorCalls: Sendable {
             if !drain.isNull {
                 var config: JSON = ["mark_gone": .bool(drain["markGone"].bool ?? false)]
                 if let seconds = drain["maxGracePeriodSeconds"].double {
-                    config["max_grace_period"] = ["seconds": .integer(Int64(seconds))]
+                    config["max_grace_period"] = ["nanoseconds": .integer(Int64(bounded: seconds * 1e9))]
                 }
                 answer["drain_config"] = config
             }

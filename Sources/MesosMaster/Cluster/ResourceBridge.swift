@@ -43,7 +43,8 @@ extension Resources {
 
     /// The amounts in the ledger's units.
     var vector: ResourceVector {
-        let sums = scalarQuantities
+        // No more than 4 exbibytes: the product fits.
+        let sums = scalarQuantities.mapValues { min($0, 1 << 42) }
         var vector = ResourceVector(
             milliCPU: sums["cpus"] ?? 0, memory: (sums["mem"] ?? 0) * 1_048_576 / 1000,
             ephemeralStorage: (sums["disk"] ?? 0) * 1_048_576 / 1000)
@@ -52,7 +53,7 @@ extension Resources {
     }
 
     var portRanges: [ClosedRange<Int>] {
-        ports.spans.map { Int($0.begin)...Int($0.end) }
+        ports.spans.map { Int(clamping: $0.begin)...Int(clamping: $0.end) }
     }
 
     /// All that is reserved for somebody.

@@ -92,7 +92,7 @@ extension MasterState {
                 "task_id": Message.id(key.taskID), "state": "TASK_UNREACHABLE", "source": "SOURCE_MASTER",
                 "reason": "REASON_AGENT_REMOVED", "message": "The agent is unreachable",
                 "agent_id": Message.id(agent.id), "timestamp": Message.double(seconds),
-                "unreachable_time": ["nanoseconds": JSON(Int((agent.unreachableTime ?? seconds) * 1e9))],
+                "unreachable_time": ["nanoseconds": JSON(Int(bounded: (agent.unreachableTime ?? seconds) * 1e9))],
             ]
             note(status, in: &task)
             task.reportedState = "TASK_UNREACHABLE"
@@ -184,7 +184,7 @@ extension MasterState {
     /// Kills what runs on an agent that is drained, and says when nothing does.
     mutating func followDraining(_ id: String) {
         guard let agent = agents[id], agent.state == "draining" else { return }
-        let most = agent.drain["maxGracePeriodSeconds"].double.map { Int(min(max($0.rounded(.up), 0), 1e9)) }
+        let most = agent.drain["maxGracePeriodSeconds"].double.map { Int(bounded: min(max($0.rounded(.up), 0), 1e9)) }
         for key in agent.tasks {
             guard let task = tasks[key], !task.isTerminal else { continue }
             // No task gets more time than it asked for itself.

@@ -24,7 +24,9 @@ extension MasterState {
             effects.append(.task(task.object ?? task.pod))
             return
         }
-        let grace = policy["grace_period"]["nanoseconds"].int.map { max(($0 + 999_999_999) / 1_000_000_000, 0) }
+        let grace = policy["grace_period"]["nanoseconds"].int.map {
+            max($0 / 1_000_000_000 + ($0 % 1_000_000_000 > 0 ? 1 : 0), 0)
+        }
         kill(pod: task.pod, reason: MesosNames.frameworkKill, grace: grace)
     }
 
@@ -90,7 +92,7 @@ extension MasterState {
         let known = task.statuses.last { $0["state"].string == state } ?? task.statuses.last ?? .null
         for name in ["healthy", "check_status", "container_status", "labels"] { status.setMember(name, known[name]) }
         if state == "TASK_UNREACHABLE", let since = task.unreachableSeconds {
-            status["unreachable_time"] = ["nanoseconds": JSON(Int(since * 1e9))]
+            status["unreachable_time"] = ["nanoseconds": JSON(Int(bounded: since * 1e9))]
         }
         return status
     }
@@ -106,7 +108,7 @@ extension MasterState {
             if let since = agent.unreachableTime {
                 var status = reconciliation(
                     taskID, "TASK_UNREACHABLE", agentID: agentID, "Reconciliation: Task is unreachable")
-                status["unreachable_time"] = ["nanoseconds": JSON(Int(since * 1e9))]
+                status["unreachable_time"] = ["nanoseconds": JSON(Int(bounded: since * 1e9))]
                 return status
             }
             return reconciliation(taskID, "TASK_GONE", agentID: agentID, "Reconciliation: Task is unknown to the agent")

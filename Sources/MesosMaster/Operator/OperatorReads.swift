@@ -10,7 +10,7 @@ struct OperatorReads: Sendable {
         view = MasterView(state)
     }
 
-    static func time(_ seconds: Double) -> JSON { ["nanoseconds": JSON(Int(seconds * 1e9))] }
+    static func time(_ seconds: Double) -> JSON { ["nanoseconds": JSON(Int(bounded: seconds * 1e9))] }
 
     // MARK: Agents
 
@@ -37,7 +37,7 @@ struct OperatorReads: Sendable {
         guard agent.state == "draining" || agent.state == "drained" else { return .null }
         var config: JSON = ["mark_gone": .bool(agent.drain["markGone"].bool ?? false)]
         if let grace = agent.drain["maxGracePeriodSeconds"].double {
-            config["max_grace_period"] = ["nanoseconds": JSON(Int(grace * 1e9))]
+            config["max_grace_period"] = ["nanoseconds": JSON(Int(bounded: grace * 1e9))]
         }
         return ["state": agent.state == "draining" ? "DRAINING" : "DRAINED", "config": config]
     }

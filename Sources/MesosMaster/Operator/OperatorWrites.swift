@@ -39,11 +39,10 @@ struct OperatorWrites: Sendable {
         case "STOP_MAINTENANCE": try await bringUp(call["stop_maintenance"]["machines"].elements)
         case "DRAIN_AGENT":
             let drain = call["drain_agent"]
+            let most = try Self.seconds(drain["max_grace_period"])
             try await setAgent(drain["agent_id"]["value"].string ?? "", state: "draining") { spec in
                 var wish: JSON = ["markGone": .bool(drain["mark_gone"].bool ?? false)]
-                if let grace = Self.seconds(drain["max_grace_period"]) {
-                    wish["maxGracePeriodSeconds"] = Message.double(grace)
-                }
+                if let most { wish["maxGracePeriodSeconds"] = Message.double(most) }
                 spec["drain"] = wish
             }
         case "DEACTIVATE_AGENT":
@@ -117,10 +116,19 @@ struct OperatorWrites: Sendable {
     // MARK: Agents
 
     /// Seconds of a `google.protobuf.Duration`: `10s`, or its two members.
-    static func seconds(_ duration: JSON) -> Double? {
-        if let text = duration.string, text.hasSuffix("s") { return Double(text.dropLast()) }
-        guard duration.object != nil else { return nil }
-        return (duration["seconds"].double ?? 0) + (duration["nanos"].double ?? 0) / 1e9
+    static func seconds(_ duration: JSON) throws -> Double? {
+        if duration.isNull { return nil }
+        let seconds: Double? =
+            if let text = duration.string {
+                text.hasSuffix("s") ? Double(text.dropLast()) : nil
+            } else if duration.object != nil {
+                (duration["seconds"].double ?? 0) + (duration["nanos"].double ?? 0) / 1e9
+            } else { nil }
+        // Mesos counts nanoseconds in 64 bits: 292 years.
+        guard let seconds, seconds >= 0, seconds <= 9.2e9 else {
+            throw WindowError(400, "Invalid duration: \(duration)")
+        }
+        return seconds
     }
 
     /// - Parameter isOfMaintenance: true when its machine is taken down or brought up.

@@ -81,7 +81,7 @@ struct QuotaRules {
         var thousandths: [String: Int64] = [:]
         for resource in resources {
             guard let name = resource["name"].string, let value = resource["scalar"]["value"].double else { continue }
-            thousandths[name, default: 0] += Int64((value * 1000).rounded())
+            thousandths[name] = (thousandths[name] ?? 0).addingSaturated(MesosResource.thousandths(value))
         }
         return thousandths.mapValues { Double($0) / 1000 }
     }
@@ -109,7 +109,7 @@ struct QuotaRules {
     /// `cpus:1; mem:32`
     private static func text(_ amounts: [String: Double]) -> String {
         amounts.sorted { $0.key < $1.key }.map { name, amount in
-            "\(name):" + (amount == amount.rounded() ? "\(Int64(amount))" : "\(amount)")
+            "\(name):" + (amount == amount.rounded() ? "\(Int64(bounded: amount))" : "\(amount)")
         }.joined(separator: "; ")
     }
 

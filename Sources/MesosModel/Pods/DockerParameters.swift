@@ -95,10 +95,10 @@ public struct DockerParameters: Sendable {
             guard let bytes = Self.bytes(value) else { return Self.malformed }
             limits.append(("memory", String(bytes)))
         case "cpus":
-            guard let cpus = Double(value), cpus > 0 else { return Self.malformed }
-            limits.append(("cpu", "\(Int((cpus * 1000).rounded()))m"))
+            guard let cpus = Double(value), cpus > 0, cpus <= 1e6 else { return Self.malformed }
+            limits.append(("cpu", "\(Int(bounded: (cpus * 1000).rounded()))m"))
         case "cpu-quota", "cpu-period":
-            guard let number = Double(value), number > 0 else { return Self.malformed }
+            guard let number = Double(value), number > 0, number <= 1e12 else { return Self.malformed }
             if key == "cpu-quota" { quota.amount = number } else { quota.period = number }
         case "shm-size":
             guard let bytes = Self.bytes(value) else { return Self.malformed }
@@ -256,7 +256,8 @@ public struct DockerParameters: Sendable {
         start(&container)
         for (name, amount) in limits { container["resources"]["limits"][name] = .string(amount) }
         if let amount = quota.amount {
-            container["resources"]["limits"]["cpu"] = .string("\(Int((amount / quota.period * 1000).rounded()))m")
+            container["resources"]["limits"]["cpu"] = .string(
+                "\(Int(bounded: (amount / quota.period * 1000).rounded()))m")
         }
         lower(&container)
         var volumes = pod["spec"]["volumes"].elements

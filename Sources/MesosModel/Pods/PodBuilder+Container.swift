@@ -219,7 +219,8 @@ extension PodBuilder {
                 let grace = max(Self.finite(health["grace_period_seconds"]) ?? 10, 0)
                 var start = probe
                 start["initialDelaySeconds"] = JSON(Self.whole(health["delay_seconds"], 15, minimum: 0))
-                start["failureThreshold"] = JSON(Int(min((grace / interval).rounded(.up), 1e9)) + failures)
+                start["failureThreshold"] = JSON(
+                    Int(min((grace / interval).rounded(.up), 1e9)).addingSaturated(failures))
                 container["startupProbe"] = start
                 probe["failureThreshold"] = JSON(failures)
                 container["livenessProbe"] = probe
@@ -290,6 +291,6 @@ extension PodBuilder {
 
     private static func whole(_ seconds: JSON, _ standard: Int, minimum: Int = 1) -> Int {
         guard let value = seconds.double, value.isFinite else { return standard }
-        return max(minimum, Int(min(value, 1e9).rounded(.up)))
+        return max(minimum, Int(bounded: min(value, 1e9).rounded(.up)))
     }
 }

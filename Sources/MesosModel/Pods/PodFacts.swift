@@ -32,7 +32,7 @@ struct PodFacts: Sendable {
         deleted = metadata["deletionTimestamp"].string
         let grace = metadata["deletionGracePeriodSeconds"].int ?? 0
         deletionRequested = deleted.flatMap { Timestamp($0) }.map {
-            Timestamp(seconds: $0.seconds - Int64(grace)).rfc3339
+            Timestamp(seconds: $0.seconds.subtractingSaturated(Int64(grace))).rfc3339
         }
         spec = pod["spec"]
         status = pod["status"]
@@ -60,7 +60,7 @@ struct PodFacts: Sendable {
             let start = status["startTime"].string.flatMap({ Timestamp($0) }),
             let limit = spec["activeDeadlineSeconds"].int
         else { return false }
-        return end.seconds < start.seconds + Int64(limit)
+        return end.seconds < start.seconds.addingSaturated(Int64(limit))
     }
 
     /// The newest result of a container's check, with its exit code or HTTP status; nil before the first.
@@ -130,9 +130,9 @@ struct PodFacts: Sendable {
         var totals: [String: Int64] = [:]
         for container in spec["containers"].elements {
             let requests = container["resources"]["requests"]
-            if let cpu = Quantity(requests["cpu"]) { totals["cpus", default: 0] += Int64(cpu.milliValue) }
+            if let cpu = Quantity(requests["cpu"]) { totals["cpus", default: 0] += Int64(min(cpu.milliValue, 1 << 53)) }
             if let memory = Quantity(requests["memory"]) {
-                totals["mem", default: 0] += Int64(memory.value) * 1000 / (1 << 20)
+                totals["mem", default: 0] += Int64(min(memory.value, 1 << 53)) * 1000 / (1 << 20)
             }
         }
         let resources = ["cpus", "mem"].map { name -> JSON in

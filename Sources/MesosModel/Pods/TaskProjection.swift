@@ -239,7 +239,7 @@ public struct TaskProjection: Sendable {
             status["limitation"] = ["resources": .array(info["resources"].elements.filter { $0["name"] == "disk" })]
         }
         if state == .unreachable {
-            status["unreachable_time"] = ["nanoseconds": .integer(Int64((timestamp(of: state) ?? 0) * 1e9))]
+            status["unreachable_time"] = ["nanoseconds": .integer(Int64(bounded: (timestamp(of: state) ?? 0) * 1e9))]
         }
         status.setMember("labels", info["labels"])
         status["container_status"] = containerStatus

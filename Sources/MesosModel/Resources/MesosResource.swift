@@ -118,7 +118,7 @@ public struct MesosResource: Sendable, Equatable {
     }
     mutating func addAmount(_ other: MesosResource) {
         switch (amount, other.amount) {
-        case (.scalar(let a), .scalar(let b)): amount = .scalar(a + b)
+        case (.scalar(let a), .scalar(let b)): amount = .scalar(a.addingSaturated(b))
         case (.ranges(let a), .ranges(let b)): amount = .ranges(a + b)
         case (.set(let a), .set(let b)): amount = .set(Set(a).union(b).sorted())
         default: break
@@ -126,7 +126,7 @@ public struct MesosResource: Sendable, Equatable {
     }
     mutating func subtractAmount(_ other: MesosResource) {
         switch (amount, other.amount) {
-        case (.scalar(let a), .scalar(let b)): amount = .scalar(max(0, a - b))
+        case (.scalar(let a), .scalar(let b)): amount = .scalar(max(0, a.subtractingSaturated(b)))
         case (.ranges(let a), .ranges(let b)): amount = .ranges(a - b)
         case (.set(let a), .set(let b)): amount = .set(a.filter { !b.contains($0) })
         default: break

@@ -134,9 +134,10 @@ public struct OperationEffect: Sendable, Equatable {
         try require(
             result.diskSource == nil || result.diskSource == "PATH", type,
             "volumes of a \(result.diskSource ?? "") disk cannot be resized")
-        guard case .scalar(let size) = result.amount, case .scalar(let more)? = change?.amount, size + sign * more > 0
+        guard case .scalar(let size) = result.amount, case .scalar(let more)? = change?.amount,
+            size.addingSaturated(sign * more) > 0
         else { throw MesosError(.invalid, "Invalid \(type) operation: the size would not be greater than zero") }
-        result.amount = .scalar(size + sign * more)
+        result.amount = .scalar(size.addingSaturated(sign * more))
         return Resources([result])
     }
 }

@@ -211,7 +211,8 @@ public struct Resources: Sendable, Equatable {
     public var scalarQuantities: [String: Int64] {
         var result: [String: Int64] = [:]
         for entry in entries {
-            if case .scalar(let value) = entry.resource.amount { result[entry.resource.name, default: 0] += value }
+            guard case .scalar(let value) = entry.resource.amount else { continue }
+            result[entry.resource.name] = (result[entry.resource.name] ?? 0).addingSaturated(value)
         }
         return result
     }
@@ -219,7 +220,7 @@ public struct Resources: Sendable, Equatable {
     public func scalar(_ name: String) -> Double {
         var sum: Int64 = 0
         for entry in entries where entry.resource.name == name {
-            if case .scalar(let value) = entry.resource.amount { sum += value }
+            if case .scalar(let value) = entry.resource.amount { sum = sum.addingSaturated(value) }
         }
         return Double(sum) / 1000
     }

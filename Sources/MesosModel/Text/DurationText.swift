@@ -1,3 +1,5 @@
+import JSON
+
 /// Durations as Mesos writes them: a number and one of `ns us ms secs mins hrs days weeks`.
 public enum DurationText {
     private static let units: [(name: String, nanoseconds: Double)] = [
@@ -18,7 +20,7 @@ public enum DurationText {
         let value = Double(nanoseconds)
         let unit = units.first { abs(value) >= $0.nanoseconds } ?? ("ns", 1)
         let amount = value / unit.nanoseconds
-        return (amount == amount.rounded() ? String(Int64(amount)) : amount.description) + unit.name
+        return (amount == amount.rounded() ? String(Int64(bounded: amount)) : amount.description) + unit.name
     }
 
     /// The duration of a text; nil when it is none.

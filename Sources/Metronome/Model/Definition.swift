@@ -36,7 +36,7 @@ struct History: JobRecord {
             run.isSuccess
             ? ("successCount", "lastSuccessAt", "successfulFinishedRuns")
             : ("failureCount", "lastFailureAt", "failedFinishedRuns")
-        json[count] = JSON((json[count].int ?? 0) + 1)
+        json[count] = JSON((json[count].int ?? 0).addingSaturated(1))
         let end = (run.finished ?? run.created).metronomeText
         // All times have the same form: their order is that of their texts.
         json[last] = .string(max(end, json[last].string ?? ""))

@@ -43,10 +43,10 @@ indirect enum Form: Sendable {
             if !rule.matches(text) { wrong("'\(text.prefix(300))' does not match pattern '\(rule.pattern)'.") }
         case .flag: if json.bool == nil { expected("boolean") }
         case .whole(let minimum):
-            guard let value = json.int else { return expected("integer") }
+            guard let value = json.int, Int32(exactly: value) != nil else { return expected("integer") }
             least(Double(value), minimum.map(Double.init))
         case .number(let minimum):
-            guard let value = json.double else { return expected("number") }
+            guard let value = json.double, value.isFinite else { return expected("number") }
             least(value, minimum)
         case .word(let words):
             guard let text = json.string else { return expected("string") }

@@ -107,7 +107,7 @@ struct JobSpec: Sendable, Hashable {
         }
         out["restart"] = restart
         if let grace = run["taskKillGracePeriodSeconds"].double {
-            out["taskKillGracePeriodSeconds"] = .integer(Int64(grace))
+            out["taskKillGracePeriodSeconds"] = .integer(Int64(bounded: grace))
         }
         out["secrets"] = .object(run["secrets"].members)
         out["networks"] = .array(run["networks"].elements)

@@ -40,11 +40,11 @@ enum CgroupMath {
     static let period: Int64 = 100_000
 
     static func shares(milliCPU: Int) -> Int64 {
-        milliCPU <= 0 ? 2 : Int64(min(max(milliCPU * 1024 / 1000, 2), 262_144))
+        milliCPU <= 0 ? 2 : Int64(min(max(min(milliCPU, 1_000_000) * 1024 / 1000, 2), 262_144))
     }
     /// Microseconds per period; nil without a limit.
     static func quota(milliCPU: Int) -> Int64? {
-        milliCPU <= 0 ? nil : max(Int64(milliCPU) * period / 1000, 1000)
+        milliCPU <= 0 ? nil : max(Int64(min(milliCPU, 1_000_000_000)) * period / 1000, 1000)
     }
     /// cgroup v2 `cpu.weight` of v1 shares.
     static func weight(shares: Int64) -> Int64 { 1 + ((shares - 2) * 9999) / 262_142 }
@@ -57,7 +57,7 @@ enum CgroupMath {
         case .guaranteed: return -997
         case .bestEffort: return 1000
         case .burstable:
-            let share = nodeMemory > 0 ? 1000 * memoryRequest / nodeMemory : 0
+            let share = nodeMemory > 0 ? 1000 * min(memoryRequest, nodeMemory) / nodeMemory : 0
             return Int64(min(max(1000 - share, 3), 999))
         }
     }

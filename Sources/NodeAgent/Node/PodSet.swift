@@ -1,5 +1,6 @@
 import ClusterClient
 import ContainerRuntime
+import JSON
 import Logging
 import ObjectModel
 
@@ -96,7 +97,7 @@ actor PodSet {
     private func updateBurstableWeight() {
         let request = members.values.reduce(0) { sum, member in
             guard !member.pod.isFinished, QualityOfService(member.pod.spec) == .burstable else { return sum }
-            return sum + PodResources(member.pod.spec).requestMilliCPU
+            return sum.addingSaturated(PodResources(member.pod.spec).requestMilliCPU)
         }
         guard request != burstableRequest else { return }
         burstableRequest = request

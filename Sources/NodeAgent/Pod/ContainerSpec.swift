@@ -163,7 +163,7 @@ enum Handler: Sendable {
         } else if !json["grpc"].isNull {
             self = .grpc(port: json["grpc"]["port"].int ?? 0, service: json["grpc"]["service"].string ?? "")
         } else if !json["sleep"].isNull {
-            self = .sleep(seconds: json["sleep"]["seconds"].int ?? 0)
+            self = .sleep(seconds: min(json["sleep"]["seconds"].int ?? 0, 1_000_000_000))
         } else {
             return nil
         }
@@ -208,7 +208,7 @@ struct Probe: Sendable {
         timeoutSeconds = max(json["timeoutSeconds"].int ?? 1, 1)
         successThreshold = max(json["successThreshold"].int ?? 1, 1)
         failureThreshold = max(json["failureThreshold"].int ?? 3, 1)
-        terminationGracePeriodSeconds = json["terminationGracePeriodSeconds"].int
+        terminationGracePeriodSeconds = json["terminationGracePeriodSeconds"].int.map { min($0, 1_000_000_000) }
         initialDelay = .seconds(initialDelaySeconds)
         period = .seconds(periodSeconds)
         timeout = .seconds(timeoutSeconds)
@@ -218,9 +218,13 @@ struct Probe: Sendable {
     /// Takes times in milliseconds. A probe without a delay keeps none.
     mutating func refine(_ times: JSON) {
         if let delay = times["initialDelayMilliseconds"].int, initialDelaySeconds > 0 {
-            initialDelay = .milliseconds(max(delay, 0))
+            initialDelay = .milliseconds(min(max(delay, 0), 1_000_000_000_000))
         }
-        if let period = times["periodMilliseconds"].int { self.period = .milliseconds(max(period, 50)) }
-        if let timeout = times["timeoutMilliseconds"].int { self.timeout = .milliseconds(max(timeout, 10)) }
+        if let period = times["periodMilliseconds"].int {
+            self.period = .milliseconds(min(max(period, 50), 1_000_000_000_000))
+        }
+        if let timeout = times["timeoutMilliseconds"].int {
+            self.timeout = .milliseconds(min(max(timeout, 10), 1_000_000_000_000))
+        }
     }
 }

@@ -48,12 +48,17 @@ struct DownwardFields: Sendable {
         if resource == "cpu" {
             let milli = quantity?.milliValue ?? (parts[0] == "limits" ? nodeMilliCPU : 0)
             let unit = max(divisor.map(\.milliValue).flatMap { $0 == 0 ? nil : $0 } ?? 1000, 1)
-            return String((milli + unit - 1) / unit)
+            return String(Self.rounded(milli, unit))
         }
         let fallback = parts[0] == "limits" && resource == "memory" ? nodeMemory : 0
         let value = quantity?.value ?? fallback
         let unit = max(divisor.map(\.value).flatMap { $0 == 0 ? nil : $0 } ?? 1, 1)
-        return String((value + unit - 1) / unit)
+        return String(Self.rounded(value, unit))
+    }
+
+    /// The quotient of an amount and a unit above zero, rounded up.
+    private static func rounded(_ amount: Int, _ unit: Int) -> Int {
+        amount / unit + (amount % unit > 0 ? 1 : 0)
     }
 
     /// A map as `key="value"` lines in key order.

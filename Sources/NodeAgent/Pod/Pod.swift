@@ -42,7 +42,7 @@ struct Pod: Sendable {
 
     /// Seconds that the containers get between TERM and KILL when the pod is deleted.
     var graceSeconds: Int {
-        object.metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds
+        min(object.metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds, 1_000_000_000)
     }
     var isCritical: Bool { spec.priority >= 2_000_000_000 }
     /// From a file on this node; what the API has of it is only a picture.
@@ -94,7 +94,7 @@ struct PodSpec: Sendable {
     init(_ json: JSON) {
         nodeName = json["nodeName"].string ?? ""
         restartPolicy = json["restartPolicy"].string.flatMap(RestartPolicy.init) ?? .always
-        terminationGracePeriodSeconds = json["terminationGracePeriodSeconds"].int ?? 30
+        terminationGracePeriodSeconds = min(json["terminationGracePeriodSeconds"].int ?? 30, 1_000_000_000)
         activeDeadlineSeconds = json["activeDeadlineSeconds"].int
         dnsPolicy = json["dnsPolicy"].string ?? "ClusterFirst"
         dnsConfig = json["dnsConfig"]

@@ -36,9 +36,9 @@ enum PodAdmission {
             func amount(_ quantity: Quantity) -> Int { isCPU ? quantity.milliValue : quantity.value }
             let requested = amount(PodResources.request(pod.spec, name))
             guard requested > 0 else { continue }
-            let used = others.reduce(0) { $0 + amount(PodResources.request($1.spec, name)) }
+            let used = others.reduce(0) { $0.addingSaturated(amount(PodResources.request($1.spec, name))) }
             let capacity = node.allocatable[name].map(amount) ?? 0
-            if used + requested > capacity {
+            if used.addingSaturated(requested) > capacity {
                 return refused(name, requested: requested, used: used, capacity: capacity)
             }
         }

@@ -66,8 +66,8 @@ enum Resize {
             }
         }
         for (name, path) in amounts {
-            let used = others.reduce(0) { $0 + $1[keyPath: path] }
-            if wish[keyPath: path] > 0, used + wish[keyPath: path] > node[keyPath: path] {
+            let used = others.reduce(0) { $0.addingSaturated($1[keyPath: path]) }
+            if wish[keyPath: path] > 0, used.addingSaturated(wish[keyPath: path]) > node[keyPath: path] {
                 return WaitingReason(
                     reason: "Deferred",
                     message: "Node didn't have enough resource: \(name), requested: \(wish[keyPath: path]), "

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import ContainerRuntime
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import JSON
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -241,7 +242,10 @@ struct Prober: Sendable {
 
 extension Duration {
     /// Whole nanoseconds.
-    var nanoseconds: Int64 { components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000 }
+    var nanoseconds: Int64 {
+        components.seconds.multipliedSaturated(by: 1_000_000_000)
+            .addingSaturated(components.attoseconds / 1_000_000_000)
+    }
     /// Seconds with their fraction.
     var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

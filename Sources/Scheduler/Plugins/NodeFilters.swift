@@ -1,3 +1,4 @@
+import JSON
 import Ledger
 
 /// The filters that look at one node object alone, as a bit each: NodeUnschedulable, TaintToleration, NodeAffinity.
@@ -61,7 +62,7 @@ enum NodeFilters {
         var sum: Int64 = 0
         for image in template.images {
             guard let size = node.images[image] else { continue }
-            sum += size * Int64(table.imageNodes[image] ?? 0) / Int64(table.presentCount)
+            sum += min(size, 1 << 40) * Int64(table.imageNodes[image] ?? 0) / Int64(table.presentCount)
         }
         let least: Int64 = 23 << 20
         let most = Int64(1000 << 20) * Int64(max(template.images.count, 1))
@@ -102,6 +103,6 @@ enum ResourceScores {
         }
         let with = balance(row.usedCPU + template.requests.milliCPU, row.usedMemory + template.requests.memory)
         let without = balance(row.usedCPU, row.usedMemory)
-        return Int(min(max(50 + (with - without) / 2, 0), 100))
+        return Int(bounded: min(max(50 + (with - without) / 2, 0), 100))
     }
 }

@@ -1,3 +1,4 @@
+import JSON
 import ObjectModel
 
 #if canImport(Glibc)
@@ -156,7 +157,8 @@ struct PodRules {
                     let least = domainCount < constraint.minDomains ? 0 : eligible.min() ?? 0
                     let own: Int32 = core.terms.counts(constraint.selection, pod) ? 1 : 0
                     hard.append(
-                        HardSpread(counted: counted, limit: least + Int32(clamping: constraint.maxSkew) - own))
+                        HardSpread(
+                            counted: counted, limit: least.addingSaturated(Int32(clamping: constraint.maxSkew) - own)))
                 } else {
                     soft.append(
                         SoftSpread(
@@ -213,7 +215,7 @@ struct PodRules {
             var score = PodClass.score(candidate.key)
             if !soft.isEmpty, candidate.spread >= 0 {
                 let share = mostSpread == 0 ? 1 : (mostSpread + leastSpread - candidate.spread) / mostSpread
-                score += 2 * Int(100 * share)
+                score += 2 * Int(bounded: 100 * share)
             }
             if mostAffinity > leastAffinity {
                 score += 2 * (100 * (candidate.affinity - leastAffinity) / (mostAffinity - leastAffinity))
