@@ -65,6 +65,9 @@ import Testing
         let mount = container["volumeMounts"].elements.first { $0["readOnly"] == true }
         #expect(mount?["mountPath"] == "/mnt/mesos/sandbox/data")
         #expect(container["resources"]["limits"] == ["cpu": "2"])
+        task["limits"] = ["mem": ["value": .number(JSONNumber(text: "1e30"))]]
+        let most = try PodBuilder.pod(task: task, place: place)["spec"]["containers"][0]["resources"]["limits"]
+        #expect(most["memory"].string?.hasPrefix("9007199254") == true)
         #expect(
             container["startupProbe"]["failureThreshold"] == 6 && container["livenessProbe"]["failureThreshold"] == 3)
         #expect(container["readinessProbe"]["httpGet"]["host"].isNull)

@@ -7,6 +7,8 @@ import ScheduledJobs
 struct Keeper: Sendable {
     /// Ended runs of each outcome that stay for kubectl.
     private static let keptRuns = 5
+    /// Runs of a job that may overlap.
+    private static let mostRuns = 1000
 
     let jobs: JobKeeper<Definition>
     private var state: JobState<Definition> { jobs.state }
@@ -55,7 +57,8 @@ struct Keeper: Sendable {
         plan.next = next
         plan.left = plan.left.map { max(0, $0 - skipped) }
         if plan.left != 0, plan.next <= now {
-            if spec.mayOverlap || state.activeRuns(of: spec.name).isEmpty {
+            let active = state.activeRuns(of: spec.name).count
+            if active == 0 || spec.mayOverlap && active < Self.mostRuns {
                 // The name says for which time: no crash starts it twice.
                 try await start(definition, due: plan.next, suffix: String(plan.next.microseconds / 1000, radix: 36))
             }

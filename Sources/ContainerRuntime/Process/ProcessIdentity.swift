@@ -34,7 +34,7 @@ struct ProcessOptions: Sendable {
                 Launch.Limit(resource: resource, soft: amount(item["soft"]), hard: amount(item["hard"])))
         }
         user = own["user"].string ?? ""
-        umask = own["umask"].string.flatMap { Int($0, radix: 8) }
+        umask = own["umask"].string.flatMap { Int($0, radix: 8) }.map { $0 & 0o777 }
         hasPrivateTemporary = own["privateTmp"].bool ?? true
         rows = UInt16(clamping: own["window"]["rows"].int ?? 0)
         columns = UInt16(clamping: own["window"]["columns"].int ?? 0)

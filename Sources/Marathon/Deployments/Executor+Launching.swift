@@ -6,12 +6,19 @@ import Synchronization
 
 /// Starting and killing.
 extension Executor {
+    /// Instances of one version that wait for a place at once.
+    private static let mostWaiting = 1000
+
     func launch(_ spec: RunSpec, _ count: Int) async throws {
         let now = Timestamp.now
         if let delay = backoff.delay(spec), delay.until > now {
             specs.add(spec.id, after: delay.until - now + .milliseconds(10))
             return
         }
+        // Of a number that no cluster holds, the others are made as these find a place.
+        let waiting = state.instances(of: spec.id).count { !$0.isBound && $0.isActive && spec.isCurrent($0.version) }
+        let count = min(count, Self.mostWaiting - waiting)
+        guard count > 0 else { return }
         let builder = PodBuilder(
             frameworkID: frameworkID(), enforcesRole: Documents.standardRole(of: spec.id, in: state) != nil)
         let revision = Mutex<Revision>(0)

@@ -134,7 +134,9 @@ extension PodBuilder {
     }
     /// Thousandths of a MiB.
     private static func memory(_ thousandths: Int64) -> String {
-        thousandths % 1000 == 0 ? "\(thousandths / 1000)Mi" : String((thousandths * (1 << 20) + 999) / 1000)
+        // Of petabytes nobody asks for a part of one MiB, and bytes of more would not fit.
+        thousandths % 1000 == 0 || thousandths > 1 << 42
+            ? "\(thousandths / 1000)Mi" : String((thousandths * (1 << 20) + 999) / 1000)
     }
 
     // MARK: Network
