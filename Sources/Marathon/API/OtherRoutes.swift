@@ -77,12 +77,15 @@ extension MarathonAPI {
             "processedOffersSummary": RejectReasons.summary(pending, since: now),
         ]
         if showsOffers {
+            // The scheduler says why nodes did not do, not which: each stands for the offer that it would have been.
+            let message = pending.compactMap(\.pendingReason).first
+            let reasons = JSON(message.map { RejectReasons.counts(in: $0).byReason.keys.sorted() } ?? [])
+            let nodes = message == nil ? [] : state.nodes.all.sorted { $0.name < $1.name }.prefix(100)
             item["lastUnusedOffers"] = .array(
-                pending.compactMap(\.pendingReason).prefix(1).map { message in
-                    let reasons = RejectReasons.counts(in: message).byReason.keys.sorted()
-                    return [
-                        "offer": ["id": "", "hostname": "", "agentId": "", "resources": [], "attributes": []],
-                        "reason": JSON(reasons), "timestamp": .string(now.milliText),
+                nodes.map { node in
+                    [
+                        "offer": node.offer(agentID: state.agentID(ofNode: node.name)), "reason": reasons,
+                        "timestamp": .string(now.milliText),
                     ]
                 })
         }

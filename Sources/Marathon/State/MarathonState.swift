@@ -19,6 +19,10 @@ struct NodeView: Sendable {
     var zone: String?
     /// The address under which its host ports are reached; empty: not known yet.
     var address: String
+    /// `{cpus, mem, disk}` of the whole node, in Mesos's units.
+    var amounts: [(name: String, value: Double)] = []
+    /// Attributes as agents have them, all as texts.
+    var attributes: [(name: String, text: String)] = []
 
     init(_ object: Object) {
         let tree = object.tree
@@ -32,6 +36,29 @@ struct NodeView: Sendable {
         zone = object.metadata.labels["topology.kubernetes.io/zone"]
         address =
             tree["status"]["addresses"].elements.first { $0["type"].string == "InternalIP" }?["address"].string ?? ""
+        let allocatable = tree["status"]["allocatable"]
+        for (name, resource, unit) in [
+            ("cpus", "cpu", 1.0), ("mem", "memory", 1_048_576), ("disk", "ephemeral-storage", 1_048_576),
+        ] {
+            guard let amount = allocatable[resource].string.flatMap({ Quantity($0) }) else { continue }
+            let value =
+                resource == "cpu" ? Double(amount.milliValue) / 1000 : (Double(amount.value) / unit).rounded(.down)
+            amounts.append((name, value))
+        }
+        for (label, text) in object.metadata.labels.sorted(by: { $0.key < $1.key }) {
+            guard label.hasPrefix(MesosNames.attributePrefix) else { continue }
+            attributes.append((String(label.dropFirst(MesosNames.attributePrefix.count)), text))
+        }
+    }
+
+    /// What of the node an offer would have held, as the queue shows offers that nobody used.
+    func offer(agentID: String) -> JSON {
+        [
+            "id": .string("node-\(name)"), "hostname": .string(name), "agentId": .string(agentID),
+            "resources": .array(
+                amounts.map { ["name": .string($0.name), "role": "*", "scalar": .double($0.value)] }),
+            "attributes": .array(attributes.map { ["name": .string($0.name), "text": .string($0.text)] }),
+        ]
     }
 }
 
@@ -157,9 +184,12 @@ final class MarathonState: Definitions {
 
     /// The agent on which an instance runs, as the Mesos window calls it; the node's name where nobody named it.
     func agentID(of instance: Instance) -> String {
-        guard instance.agentID == instance.node else { return instance.agentID }
-        let known = agents[ObjectKey(name: instance.node)] ?? ""
-        return known.isEmpty ? instance.node : known
+        instance.agentID == instance.node ? agentID(ofNode: instance.node) : instance.agentID
+    }
+    /// The agent of a node, as the Mesos window calls it; the node's name where nobody named it.
+    func agentID(ofNode name: String) -> String {
+        let known = agents[ObjectKey(name: name)] ?? ""
+        return known.isEmpty ? name : known
     }
     /// Where the host ports of an instance are reached.
     func host(of instance: Instance) -> String {
