@@ -78,8 +78,9 @@ public final class MesosAgent: Service, AgentGateway {
         self.facts = facts
         self.reconciler = reconciler
         executorCalls = ExecutorCalls(
-            caches: caches, sessions: sessions, statuses: statuses, reconciler: reconciler, facts: facts,
-            master: master, credentials: configuration.credentials, ownAddress: configuration.address, logger: logger)
+            caches: caches, sessions: sessions, client: client, statuses: statuses, reconciler: reconciler,
+            facts: facts, master: master, credentials: configuration.credentials,
+            ownAddress: configuration.address, logger: logger)
         let sandboxes = SandboxFiles(paths: paths, node: node)
         let usage = ContainerUsage(
             read: usage, systemTimes: { [engine] uids in await engine?.systemTimes(uids) ?? [:] })

@@ -78,7 +78,8 @@ class Tasks:
         self.file = path / "lines"
         self.file.touch()
         self.names = []
-        self.executor_id = f"survivor-{path.name}"
+        # Its end is one that labels may have, whatever the folder is called.
+        self.executor_id = f"{path.name}-survivor"
         self.executor = f"{PYMESOS} {HERE / 'survivor_executor.py'} {path}"
 
     def command(self, name, seconds):

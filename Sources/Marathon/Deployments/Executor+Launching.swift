@@ -26,7 +26,8 @@ extension Executor {
             let written = revision.withLock { $0 }
             memories.withLock { $0[spec.id, default: Memory()].written = max($0[spec.id]?.written ?? 0, written) }
         }
-        try await concurrently(residency.places(spec, count, target: target(spec))) { [client, residency] place in
+        try await forEachConcurrently(residency.places(spec, count, target: target(spec))) {
+            [client, residency] place in
             if spec.isResident { try await residency.claim(spec, place) }
             let made = try await client.create(.pods, builder.pod(spec, at: place))
             revision.withLock { $0 = max($0, made.metadata.resourceVersion) }
@@ -38,7 +39,7 @@ extension Executor {
         for instance in instances {
             memories.withLock { _ = $0[instance.spec, default: Memory()].killed.insert(instance.uid) }
         }
-        try await concurrently(instances) { [client, weak self] instance in
+        try await forEachConcurrently(instances) { [client, weak self] instance in
             do {
                 try await Self.kill(instance, reason: reason, client)
             } catch {

@@ -61,7 +61,7 @@ struct Residency: Sendable {
     /// Gives up the volumes of some instances, or of all; they are gone when nothing uses them any more.
     func wipe(_ id: PathID, uuids: Set<String>? = nil) async throws {
         let claims = state.claims(of: id).filter { !$0.isTerminating && uuids?.contains($0.uuid) ?? true }
-        try await concurrently(claims) { [client] claim in
+        try await forEachConcurrently(claims) { [client] claim in
             try await client.delete(.persistentVolumeClaims, claim.key, options: DeleteOptions(uid: claim.uid))
         }
         // No instance may be started on them meanwhile.

@@ -28,7 +28,7 @@ extension Changes {
         }
         let ids = deployment.affected.sorted()
         let revisions = Mutex<Revision>(revision)
-        try await concurrently(ids) { [self] id in
+        try await forEachConcurrently(ids) { [self] id in
             let at = try await write(id, deployment.targets[id], deployment)
             revisions.withLock { $0 = max($0, at) }
         }

@@ -33,10 +33,7 @@ struct AgentCaches: Sendable {
         agents = Informer(MesosNames.agents, client: client, options: only("metadata.name"), logger: logger) { $0 }
         nodes = Informer(.nodes, client: client, options: only("metadata.name"), logger: logger) { $0 }
         podsByUID = InformerIndex(pods) { [$0.uid] }
-        podsByExecutor = InformerIndex(pods) { pod in
-            guard let framework = pod.frameworkID, let executor = pod.executorID else { return [] }
-            return [ExecutorKey(framework: framework, executor: executor)]
-        }
+        podsByExecutor = InformerIndex(pods) { $0.executorKey.map { [$0] } ?? [] }
         podsByContainer = InformerIndex(pods) { $0.containerPath.map { [$0] } ?? [] }
         past = PastPods(dataDirectory: dataDirectory)
         past.follow(pods)

@@ -84,6 +84,12 @@ struct NodePod: Sendable {
     /// Annotation: by when an executor that was told to end must have done so, in seconds since 1970.
     static let shutdownAnnotation = "mesos.apus.dev/shutdown"
 
+    /// The executor that it is, or whose tasks it has; nil for other pods.
+    var executorKey: ExecutorKey? {
+        guard let frameworkID, let executorID else { return nil }
+        return ExecutorKey(framework: frameworkID, executor: executorID)
+    }
+
     var key: ObjectKey { object.key }
     var uid: String { object.uid }
     var isTerminating: Bool { object.metadata.isTerminating }

@@ -12,6 +12,7 @@ struct ExecutorCalls: Sendable {
 
     let caches: AgentCaches
     let sessions: ExecutorSessions
+    let client: ClusterClient
     let statuses: StatusStore
     let reconciler: ExecutorReconciler
     let facts: AgentFacts
@@ -34,12 +35,7 @@ struct ExecutorCalls: Sendable {
         let key = ExecutorKey(
             framework: call["framework_id"]["value"].string ?? "", executor: call["executor_id"]["value"].string ?? "")
         try authorize(request, key)
-        guard let pod = caches.executorPod(key) else {
-            if caches.framework(key.framework) == nil {
-                throw WindowError(400, "Framework cannot be found")
-            }
-            throw WindowError(400, "Executor cannot be found")
-        }
+        let pod = try await knownPod(of: key)
         switch call["type"].string {
         case "SUBSCRIBE":
             let accepted = try ContentTypes.accepted(request)

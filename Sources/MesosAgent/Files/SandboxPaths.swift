@@ -139,11 +139,6 @@ struct SandboxPaths: Sendable {
 }
 
 extension NodePod {
-    var executorKey: ExecutorKey? {
-        guard let frameworkID, let executorID else { return nil }
-        return ExecutorKey(framework: frameworkID, executor: executorID)
-    }
-
     /// The part of the sandbox volume that a container sees; nil for all of it.
     func sandboxSubPath(of container: String) -> String? {
         let spec = object.tree["spec"]["containers"].elements.first { $0["name"].string == container } ?? .null

@@ -1,6 +1,6 @@
-/// Runs an operation for every element, so many at a time; after a failure no more are begun, and the first is thrown
-/// when those under way ended. They are not cancelled: what they write is done all the same, and has to be remembered.
-func concurrently<Element: Sendable>(
+/// Runs operations at most `width` at a time; after a failure no more are begun, and the first is thrown when those
+/// under way ended. They are not cancelled: what they write is done all the same, and has to be remembered.
+public func forEachConcurrently<Element: Sendable>(
     _ elements: [Element], width: Int = 16, _ body: @escaping @Sendable (Element) async throws -> Void
 ) async throws {
     let failure: (any Error)? = await withTaskGroup(of: Result<Void, any Error>.self) { group in
