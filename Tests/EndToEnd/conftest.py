@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 
 import pytest
 
@@ -185,7 +186,9 @@ def shared_plane(tmp_path_factory):
 @pytest.fixture
 def namespace(cluster, request):
     """A namespace of the test's own, deleted without waiting."""
-    name = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[:40].strip("-")
+    # A long name is cut: the number keeps tests apart that differ in their parameters alone.
+    word = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[:40].strip("-")
+    name = f"t-{word}-{zlib.crc32(request.node.nodeid.encode()):08x}"
     cluster.kubectl("create", "namespace", name)
     space = Namespace(cluster, name)
     eventually(lambda: space.get("serviceaccount", "default", "-o", "name"), 30, "the default service account")
