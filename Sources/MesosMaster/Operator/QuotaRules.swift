@@ -109,7 +109,7 @@ struct QuotaRules {
     /// `cpus:1; mem:32`
     private static func text(_ amounts: [String: Double]) -> String {
         amounts.sorted { $0.key < $1.key }.map { name, amount in
-            "\(name):" + (amount == amount.rounded() ? "\(Int64(bounded: amount))" : "\(amount)")
+            "\(name):" + (Int64(exactly: amount).map { "\($0)" } ?? "\(amount)")
         }.joined(separator: "; ")
     }
 
