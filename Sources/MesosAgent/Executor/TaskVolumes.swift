@@ -55,29 +55,32 @@ struct TaskVolumes: Sendable {
         if !keepsOwner, lchown(folder, status.st_uid, status.st_gid) != 0 {
             throw failure("change the owner of the volume '\(folder)'")
         }
-        path = sandbox
+        // Step by step from the sandbox, never by a path: its programs may put links where folders were, at any moment.
+        let only = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        var place = open(sandbox, only)
+        guard place >= 0 else { throw failure("open the sandbox of the executor") }
+        defer { close(place) }
         for part in parts.dropLast() {
-            path += "/" + part
-            if mkdir(path, 0o755) == 0 {
-                lchown(path, status.st_uid, status.st_gid)
-                continue
-            }
-            // A program may have put a link there that leads elsewhere.
-            var found = stat()
-            guard lstat(path, &found) == 0, found.st_mode & S_IFMT == S_IFDIR else {
-                throw failure("make the folder '\(path)'")
-            }
+            let isNew = mkdirat(place, part, 0o755) == 0
+            guard isNew || errno == EEXIST else { throw failure("make the folder '\(part)' in the sandbox") }
+            let next = openat(place, part, only)
+            guard next >= 0 else { throw failure("open the folder '\(part)' in the sandbox") }
+            close(place)
+            place = next
+            if isNew { fchown(place, status.st_uid, status.st_gid) }
         }
-        path += "/" + (parts.last ?? "")
+        let name = parts.last ?? ""
         var found = stat()
-        if lstat(path, &found) == 0 {
+        if fstatat(place, name, &found, AT_SYMLINK_NOFOLLOW) == 0 {
             // That of an earlier task.
             guard found.st_mode & S_IFMT == S_IFLNK else {
-                throw MesosError(.invalid, "The path '\(path)' of a persistent volume is taken in the sandbox")
+                throw MesosError(
+                    .invalid,
+                    "The path '\(parts.joined(separator: "/"))' of a persistent volume is taken in the sandbox")
             }
-            unlink(path)
+            unlinkat(place, name, 0)
         }
-        if symlink(folder, path) != 0 { throw failure("link the volume into the sandbox") }
+        if symlinkat(folder, place, name) != 0 { throw failure("link the volume into the sandbox") }
     }
 }
 

@@ -90,12 +90,29 @@ final class VolumeFolders: Sendable {
         guard count == bytes.count, isClosed, rename(new, file) == 0 else { throw Self.failure("write '\(file)'") }
     }
 
-    /// Removes a folder and what is in it; links are removed, not followed.
+    /// Removes a folder and what is in it; links are removed, not followed, whoever puts some there meanwhile.
     private static func empty(_ folder: String, keepsItself: Bool) throws {
-        guard let stream = opendir(folder) else {
+        let descriptor = open(folder, folderOnly)
+        guard descriptor >= 0 else {
             if errno == ENOENT { return }
             throw failure("read '\(folder)'")
         }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure("look at '\(folder)'") }
+        try empty(descriptor, device: status.st_dev, depth: 0)
+        if !keepsItself, rmdir(folder) != 0, errno != ENOENT { throw failure("remove '\(folder)'") }
+    }
+
+    private static let folderOnly = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+    /// Folders in folders that are gone into; each holds a descriptor meanwhile.
+    private static let deepest = 500
+
+    private static func empty(_ descriptor: Int32, device: dev_t, depth: Int) throws {
+        guard depth < deepest else { throw MesosError(.invalid, "Failed to remove folders more than \(deepest) deep") }
+        // The stream closes the descriptor that it reads.
+        guard let stream = fdopendir(fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) else { throw failure("read a folder") }
+        defer { closedir(stream) }
         var names: [String] = []
         while let next = readdir(stream) {
             let name = withUnsafeBytes(of: next.pointee.d_name) { raw in
@@ -103,17 +120,18 @@ final class VolumeFolders: Sendable {
             }
             if name != ".", name != ".." { names.append(name) }
         }
-        closedir(stream)
         for name in names {
-            let path = "\(folder)/\(name)"
-            if unlink(path) == 0 || errno == ENOENT { continue }
+            if unlinkat(descriptor, name, 0) == 0 || errno == ENOENT { continue }
+            let inner = openat(descriptor, name, folderOnly)
+            guard inner >= 0 else { throw failure("remove '\(name)'") }
+            defer { close(inner) }
             var status = stat()
-            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-                throw failure("remove '\(path)'")
+            guard fstat(inner, &status) == 0, status.st_dev == device else {
+                throw MesosError(.invalid, "Failed to remove '\(name)': something is mounted there")
             }
-            try empty(path, keepsItself: false)
+            try empty(inner, device: device, depth: depth + 1)
+            if unlinkat(descriptor, name, AT_REMOVEDIR) != 0, errno != ENOENT { throw failure("remove '\(name)'") }
         }
-        if !keepsItself, rmdir(folder) != 0, errno != ENOENT { throw failure("remove '\(folder)'") }
     }
 
     private static func failure(_ what: String) -> MesosError {

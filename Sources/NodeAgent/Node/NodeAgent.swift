@@ -152,7 +152,7 @@ public final class NodeAgent: Service {
                     let keys = self.dirty.take()
                     // Those that are gone first: what they had may be another's by now.
                     for key in keys where self.pods[key] == nil { await self.podSet.apply(key, nil) }
-                    for key in keys { await self.podSet.apply(key, self.pods[key]) }
+                    for key in keys where self.pods[key] != nil { await self.podSet.apply(key, self.pods[key]) }
                 }
             }
             await group.waitForAll()
